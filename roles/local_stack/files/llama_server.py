@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--ctx", type=int, default=4096, help="tokens, split over the slots")
     parser.add_argument("--parallel", type=int, default=1, help="slots")
-    parser.add_argument("--batch", type=int, default=2048, help="tokens computed at once; for embeddings the longest input")
+    parser.add_argument("--batch", type=int, default=2048, help="tokens computed at once")
     parser.add_argument("--embedding", action="store_true")
     parser.add_argument("--api-key-file", type=Path, required=True)
     return parser.parse_args()
@@ -33,8 +33,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = arguments()
-    key = options.api_key_file.read_text(encoding="utf-8").strip()
-    if not key:
+    keys = options.api_key_file.read_text(encoding="utf-8").split()
+    if not keys:
         sys.exit(f"{options.api_key_file} is empty: the server does not start without a key")
     if not options.model.is_file():
         sys.exit(f"{options.model} is not a file: set local_stack_chat or local_stack_embed to a GGUF that exists")
@@ -43,21 +43,33 @@ def main() -> None:
     params.model_alias = {options.alias}
     params.hostnames = [options.host]
     params.port = options.port
-    params.api_keys = [key]
+    params.api_keys = keys
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
     params.n_parallel = options.parallel
     params.n_ctx = options.ctx
     params.n_batch = params.n_ubatch = options.batch
     params.endpoint_metrics = True
+    # Closed: other callers' prompts (slots), the web page, foreign web origins, and a prompt cache of up to 8 GiB.
+    params.endpoint_slots = False
+    params.ui = False
+    params.cors_origins = ""
+    params.cors_credentials = False
+    params.cache_ram_mib = 256
+    params.offline = True
     if options.embedding:
         params.embedding = True
         params.embd_normalize = 2
+        # A text is computed in one pass: a smaller batch would answer 500 to what still fits the context.
+        params.n_batch = params.n_ubatch = max(options.batch, options.ctx // options.parallel)
     else:
         params.use_jinja = True
     # The server's threads are C++: they end with the process, so the signal ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    server = xllamacpp.Server(params)
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        sys.exit(f"llama.cpp does not serve {options.model} on {options.host}:{options.port}: {error}")
     threading.Event().wait()
     del server
 

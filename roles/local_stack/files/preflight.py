@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Can this machine carry the local stack? One line per problem and exit status 3, silence and 0 otherwise.
+
+Ports count as taken only if the holder is not a process of this very stack (a child of the
+supervisor whose configuration is named). Standard library only, Python 3.9 and newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def free_mib(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free >> 20
+
+
+def memory_mib() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) >> 10
+    return 0
+
+
+def has_avx2() -> bool:
+    flags = [
+        line for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines() if line.startswith("flags")
+    ]
+    return not flags or "avx2" in flags[0].split()
+
+
+def python_problem(python: str) -> str | None:
+    if not os.access(python, os.X_OK):
+        return f"local_stack_python {python} cannot be run: install Python 3.11 or newer (Debian: apt-get install python3-venv)."
+    check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
+    if subprocess.run([python, "-c", check], capture_output=True, check=False).returncode != 0:
+        return f"local_stack_python {python} is older than 3.11 or has no venv module (Debian: apt-get install python3-venv)."
+    return None
+
+
+def listeners() -> dict[int, str]:
+    """Inode of the listening socket by port, from the kernel's table."""
+    found = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
+        for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":
+                found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+    return found
+
+
+def holder(inode: str) -> int | None:
+    """The process that holds a socket; None where we may not look."""
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            descriptors = list(Path(f"/proc/{process}/fd").iterdir())
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            try:
+                if os.readlink(descriptor) == f"socket:[{inode}]":
+                    return int(process)
+            except OSError:
+                continue
+    return None
+
+
+def command_line(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def belongs_to(process: int, config: str) -> bool:
+    """True for the supervisor that runs this configuration, and for everything below it."""
+    while process > 1:
+        if "supervisord" in command_line(process) and config in command_line(process):
+            return True
+        try:
+            stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        process = int(stat.rpartition(")")[2].split()[1])
+    return False
+
+
+def port_problem(port: int, inode: str, config: str, variable: str) -> str | None:
+    process = holder(inode)
+    if process is not None and belongs_to(process, config):
+        return None
+    who = "a process of another user" if process is None else f"process {process} ({command_line(process)[:80]})"
+    return f"port {port} is taken by {who}: stop it, or move the stack with {variable}."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--python", required=True)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--ports", required=True)
+    parser.add_argument("--port-variable", required=True)
+    parser.add_argument("--disk-mib", type=int, required=True)
+    parser.add_argument("--memory-mib", type=int, required=True)
+    options = parser.parse_args()
+    problems = []
+    machine = platform.machine()
+    if machine not in ("x86_64", "aarch64"):
+        problems.append(f"the machine is {machine}: the servers come for x86_64 and aarch64.")
+    if machine == "x86_64" and not has_avx2():
+        problems.append(
+            "the processor has no AVX2, which the llama.cpp wheel needs: set local_stack_chat and local_stack_embed to a base_url."
+        )
+    if (problem := python_problem(options.python)) is not None:
+        problems.append(problem)
+    # A deployed stack has spent its disk already.
+    if not Path(options.config).exists() and free_mib(options.data_dir) < options.disk_mib:
+        free = free_mib(options.data_dir)
+        problems.append(
+            f"{options.data_dir} has {free} MiB free, {options.disk_mib} are needed: free some, or set homelab_data_dir."
+        )
+    if memory_mib() < options.memory_mib:
+        problems.append(f"the machine has {memory_mib()} MiB of memory, {options.memory_mib} are needed.")
+    taken = listeners()
+    for port in map(int, options.ports.split(",")):
+        if port in taken and (problem := port_problem(port, taken[port], options.config, options.port_variable)):
+            problems.append(problem)
+    if problems:
+        print("\n".join(problems))
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()
