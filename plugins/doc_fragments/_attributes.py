@@ -27,12 +27,12 @@ attributes:
     description: Target operating systems.
 """
 
-    ACTIONGROUP_HOMELAB = r"""
+    ACTIONGROUP_NATS = r"""
 options: {}
 attributes:
   action_group:
     support: full
     membership:
-      - homelab.ai.homelab
-    description: Use C(group/homelab.ai.homelab) in C(module_defaults) to set options for this module.
+      - homelab.ai.nats
+    description: Use C(group/homelab.ai.nats) in C(module_defaults) to set options for this module.
 """

@@ -267,7 +267,7 @@ class JetStream:
             )
         report.cancel()
         try:
-            reply = json.loads((await answer).data)
+            reply: dict[str, Any] = json.loads((await answer).data)
         except nats.errors.NoRespondersError as error:
             raise NatsError(
                 f"no JetStream answers {subject} for {self._who}: enable JetStream on the server and in this account"
@@ -299,9 +299,10 @@ class JetStream:
 
 
 def _read_password(module: AnsibleModule) -> str | None:
-    path = module.params["password_file"]
+    path: str | None = module.params["password_file"]
+    password: str | None = module.params["password"]
     if path is None:
-        return module.params["password"]
+        return password
     try:
         password = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

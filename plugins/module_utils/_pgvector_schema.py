@@ -14,7 +14,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.ai.plugins.module_utils._pgvector_plan import (
     ATTRIBUTES,
-    OWNER,
     PREFIX,
     Plan,
     State,
@@ -30,6 +29,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._postgres import (
     scram_verifier,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._privileges import Privilege
+from ansible_collections.homelab.ai.plugins.module_utils._schema import OWNER
 
 with contextlib.suppress(ImportError):  # reported by main, through PSYCOPG_IMPORT_ERROR
     import psycopg
@@ -111,9 +111,7 @@ def read_state(connection: Any) -> State:
         state.may_become_owner, state.schema_create = _row(
             connection,
             "SELECT pg_has_role(current_user, %s, %s), has_schema_privilege(%s, 'public', 'CREATE')",
-            OWNER,
             right,
-            OWNER,
         )
     state.ledger = _row(connection, "SELECT to_regclass('public.schema_migrations') IS NOT NULL")[0]
     if state.ledger:

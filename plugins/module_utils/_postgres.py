@@ -54,9 +54,10 @@ def literal(text: str) -> str:
 
 def login_password(module: AnsibleModule) -> str | None:
     """The administrator's password from the option or the file. Raises PostgresError."""
-    path = module.params["login_password_file"]
+    path: str | None = module.params["login_password_file"]
+    password: str | None = module.params["login_password"]
     if path is None:
-        return module.params["login_password"]
+        return password
     try:
         password = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -18,7 +18,7 @@ author:
   - homelab.ai contributors (@homelab-ai)
 extends_documentation_fragment:
   - homelab.ai._attributes
-  - homelab.ai._attributes.actiongroup_homelab
+  - homelab.ai._attributes.actiongroup_nats
   - homelab.ai._nats
 options:
   name:

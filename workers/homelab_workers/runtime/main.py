@@ -25,6 +25,11 @@ from .wiring import SERVICES, wired
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+WORKER_POOL = 4
+"""Connections: a graph lock, a content lock and a unit at the same time, and one for health."""
+QUERY_POOL = 16
+"""Connections: an upload holds up to two, a search one."""
+
 SCHEMA_NEEDED = 1
 """The newest migration that this release reads; services wait for it, they never migrate."""
 
@@ -52,12 +57,10 @@ async def _run(service: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     settings = Settings.read(service)
-    if service == "query":
-        from .query import run_query
-
-        await run_query(settings, stopping)
-        return
-    catalog = await patiently(lambda: PostgresCatalog.open(settings.supabase_url, name=service), stopping)
+    pool = QUERY_POOL if service == "query" else WORKER_POOL
+    catalog = await patiently(
+        lambda: PostgresCatalog.open(settings.supabase_url, name=service, max_size=pool), stopping
+    )
     if catalog is None:
         return
     bus = await patiently(
@@ -67,7 +70,14 @@ async def _run(service: str) -> None:
         return
     try:
         await wait_for_schema(catalog, stopping)
-        await _consume(settings, bus, catalog, stopping)
+        if stopping.is_set():
+            return
+        if service == "query":
+            from .query import serve_query
+
+            await serve_query(settings, bus, catalog, service_checks(bus, catalog), stopping)
+        else:
+            await _consume(settings, bus, catalog, stopping)
     finally:
         await bus.close()
         await catalog.close()

@@ -53,6 +53,7 @@ async def _extract(service: Service) -> None:
     settings = service.settings
     extractor = DoclingExtractor(settings.work_dir)
     service.stack.push_async_callback(extractor.close)
+    await extractor.start()
     stage = Extract(
         service.catalog,
         open_store(**settings.object_store()),

@@ -1,129 +1,214 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cuts a structure into chunks: a sliding window of tokens inside each section. Pure.
+"""Cuts a document's structure into chunks: a sliding window over the tokens of each section.
 
-A chunk's heading ("A > B") is embedded with its text, so it counts; a quarter of the window is the
-most it may take. Consecutive chunks of a section share exactly `overlap` tokens of the section.
+Pure and deterministic. The text that is embedded is `embedding_text(heading, text)`, so the window
+counts the heading, the model's prefix and its special tokens.
 """
 
 from __future__ import annotations
 
-import bisect
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 from uuid import UUID
 
 from ..contracts import Chunk, Section, Structure, chunk_id_for
 from ..ports import Tokenizer
 
-HEADING_SHARE = 4
-"""The heading takes at most one part in four of the window."""
+UNIT_CHARS = 32
+"""Most characters that one token may cover (half the window where that is less).
 
-MAX_TOKEN_CHARACTERS = 32
-"""A token spans more only where the tokenizer gave up on a monster word ([UNK]); it is cut, so that a
-chunk stays below window x 32 characters."""
+The longest entry of BERT's vocabulary has 18, so a real token is never cut. What is longer is one
+[UNK] (an unbroken word that the vocabulary cannot spell) or marks that the tokenizer drops; counted
+as one token, a megabyte of it would be one chunk. So a chunk has at most 32 x window characters.
+"""
+
+LOOK_BACK = 8
+"""Tokens of a window that may stay unused so that the next one begins with a whole word."""
+
+_BLANKS = re.compile(rf"\s{{{UNIT_CHARS},}}")
 
 Span = tuple[int, int]
+
+
+def embedding_text(heading: str, text: str) -> str:
+    """What is sent to the model for a chunk, before the model's own prefix."""
+    return f"{heading}\n{text}" if heading else text
 
 
 def chunk_structure(
     structure: Structure, tokenizer: Tokenizer, *, window: int, overlap: int, doc_id: UUID, version: str
 ) -> list[Chunk]:
-    """Chunks of at most `window` tokens (heading, prefix and special tokens included), in reading order."""
+    """Chunks of at most `window` tokens; two neighbours of one section share `overlap` of its tokens.
+
+    The overlap is exact unless a single word has more tokens than half of what the window leaves
+    beside heading and overlap; there it shrinks, the window is never exceeded. A last piece that
+    lies wholly in the overlap is not emitted. Raises ValueError for a window that leaves no room.
+    """
+    fixed = tokenizer.count("")
+    room = window - fixed - overlap
+    if overlap < 0 or room < 4 or fixed > window // 4:
+        raise ValueError(
+            f"a window of {window} tokens does not hold an overlap of {overlap}, {fixed} tokens of prefix and special "
+            "tokens (at most a quarter) and at least 4 of new text; raise CHUNK_SIZE or lower CHUNK_OVERLAP"
+        )
+    # At most a quarter of the window, and never so much that a window cannot advance past its overlap.
+    heading_limit = min(window // 4, room // 2)
     chunks: list[Chunk] = []
     for number, section in enumerate(structure.sections):
-        text, pages = _joined(section)
-        heading = _fitted_heading(" > ".join(section.path) or section.heading, tokenizer, window)
-        for start, end, tokens in windows(text, heading, tokenizer, window, overlap):
+        following = structure.sections[number + 1] if number + 1 < len(structure.sections) else None
+        body = _body(section, following, tokenizer, heading_limit)
+        for start, end, tokens in _windows(body, tokenizer, window, overlap):
             index = len(chunks)
             chunks.append(
                 Chunk(
                     chunk_id=chunk_id_for(doc_id, version, index),
                     index=index,
-                    text=text[start:end],
-                    heading=heading,
+                    text=body.text[start:end],
+                    heading=body.heading,
                     section=number,
-                    page=_page_at(pages, start),
+                    page=body.page_at(start),
                     tokens=tokens,
                 )
             )
     return chunks
 
 
-def embedding_text(heading: str, text: str) -> str:
-    """What the model is given for a chunk."""
-    return f"{heading}\n{text}" if heading else text
+# ---------------------------------------------------------------- the text of a section
 
 
-def windows(
-    text: str, heading: str, tokenizer: Tokenizer, window: int, overlap: int
-) -> list[tuple[int, int, int]]:
-    """(first character, last character + 1, tokens as the model counts them) of each chunk of one section."""
-    spans = _bounded(tokenizer.spans(text))
-    budget = window - tokenizer.count(embedding_text(heading, ""))
-    overlap = min(overlap, max(0, budget - 1) // 2)
-    found: list[tuple[int, int, int]] = []
-    first = 0
-    while first < len(spans):
-        last, tokens = _fitting(text, heading, spans, first, min(first + budget, len(spans)), tokenizer, window)
-        found.append((spans[first][0], spans[last - 1][1], tokens))
-        if last == len(spans):
-            break
-        # The overlap may not eat a window that had to shrink: each step goes forward.
-        first = max(last - overlap, first + 1)
-    return found
+class Body(NamedTuple):
+    """A section as one text: its blocks joined by newlines, and where each block begins."""
+
+    heading: str
+    text: str
+    starts: list[int]
+    pages: list[int | None]
+
+    def page_at(self, offset: int) -> int | None:
+        return self.pages[bisect_right(self.starts, offset) - 1]
 
 
-def _fitting(
-    text: str, heading: str, spans: list[Span], first: int, last: int, tokenizer: Tokenizer, window: int
-) -> tuple[int, int]:
-    """The window's end: at a word's end where there is one, and never over the window when counted again.
+def _body(section: Section, following: Section | None, tokenizer: Tokenizer, limit: int) -> Body:
+    """A heading that fits goes in front of each chunk; one that does not is text as well, so that no word is lost.
 
-    A window that starts inside a word may count more tokens than the section had there, so it is counted.
+    So is a heading with nothing below it (a slide that is only a title).
     """
-    if last < len(spans):
-        last = _word_end(spans, first, last)
+    path = _path(section)
+    lines = [(text, block.page) for block in section.blocks if (text := _tidy(block.text))]
+    if not path:
+        return _join("", lines)
+    below = _path(following) if following else []
+    is_parent = len(below) > len(path) and below[: len(path)] == path
+    if not lines and not is_parent:
+        return _join(_heading(path[:-1], tokenizer, limit), [(path[-1], section.page)])
+    heading = _heading(path, tokenizer, limit)
+    if not heading.endswith(path[-1]):
+        lines.insert(0, (path[-1], section.page))
+    # Blocks without a page of their own are on the page of their heading.
+    return _join(heading, [(text, section.page if page is None else page) for text, page in lines])
+
+
+def _path(section: Section) -> list[str]:
+    parts = (" ".join(part.split()) for part in section.path or [section.heading])
+    return [part for part in parts if part]
+
+
+def _join(heading: str, lines: Sequence[tuple[str, int | None]]) -> Body:
+    starts, offset = [], 0
+    for text, _ in lines:
+        starts.append(offset)
+        offset += len(text) + 1
+    return Body(heading, "\n".join(text for text, _ in lines), starts, [page for _, page in lines])
+
+
+def _tidy(text: str) -> str:
+    """Long runs of blanks are layout, not text: without a cut they would fill windows with nothing."""
+    return _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", text.strip())
+
+
+def _heading(path: Sequence[str], tokenizer: Tokenizer, limit: int) -> str:
+    """`A > B > C` in at most `limit` tokens: outer headings go first, then the end of the innermost one."""
+    for first in range(len(path)):
+        text = " > ".join(path[first:])
+        if len(text) <= limit * UNIT_CHARS and len(tokenizer.spans(text)) <= limit:
+            return text
+    if not path:
+        return ""
+    text = path[-1][: limit * UNIT_CHARS]
+    while (excess := len(spans := tokenizer.spans(text)) - limit) > 0:
+        text = text[: spans[-1 - excess][1]].rstrip()
+    return text
+
+
+# ---------------------------------------------------------------- windows
+
+
+def _units(text: str, spans: Sequence[Span], most: int) -> list[Span]:
+    """The token spans, with every stretch (blanks before it included) over `most` characters cut into several."""
+    units: list[Span] = []
+    end = 0
+    for start, stop in [*spans, (len(text), len(text))]:
+        if stop - end <= most:
+            if stop > start:
+                units.append((start, stop))
+        else:
+            edges = [*range(end, stop, most), stop]
+            units.extend(piece for piece in pairwise(edges) if not text[slice(*piece)].isspace())
+        end = max(end, stop)
+    if not units:
+        return [(0, len(text))]
+    # Marks that the tokenizer drops at either end stay with the text.
+    units[0] = (0, units[0][1])
+    units[-1] = (units[-1][0], len(text))
+    return units
+
+
+def _windows(body: Body, tokenizer: Tokenizer, window: int, overlap: int) -> Iterator[tuple[int, int, int]]:
+    """(start, end, tokens): character offsets into the section's text and the count of what is embedded."""
+    if not body.text:
+        return
+    units = _units(body.text, tokenizer.spans(body.text), min(UNIT_CHARS, window // 2))
+    at_word = _word_boundaries(body.text, units)
+    budget = window - tokenizer.count(embedding_text(body.heading, ""))
+
+    def count(first: int, last: int) -> int:
+        return tokenizer.count(embedding_text(body.heading, body.text[units[first][0] : units[last - 1][1]]))
+
+    first = 0
     while True:
-        tokens = tokenizer.count(embedding_text(heading, text[spans[first][0] : spans[last - 1][1]]))
-        if tokens <= window or last - first <= 1:
-            return last, tokens
-        last = max(first + 1, last - max(1, tokens - window))
+        last = min(first + budget, len(units))
+        if last < len(units):
+            last = _cut(first + overlap + 1, last, overlap, at_word)
+        # A piece that begins or ends inside a word is spelled differently than the whole: count again.
+        while (tokens := count(first, last)) > window and last > first + 1:
+            last = max(first + 1, last - (tokens - window))
+            last = _cut(first + overlap + 1, last, overlap, at_word)
+        yield units[first][0], units[last - 1][1], tokens
+        if last == len(units):
+            return
+        first = max(last - overlap, first + 1)
 
 
-def _word_end(spans: list[Span], first: int, last: int) -> int:
-    """Goes back to where a gap separates two tokens, at most an eighth of the window."""
-    for candidate in range(last, max(first + 1, last - (last - first) // 8), -1):
-        if spans[candidate - 1][1] < spans[candidate][0]:
-            return candidate
-    return last
+def _word_boundaries(text: str, units: Sequence[Span]) -> Callable[[int], bool]:
+    def at_word(unit: int) -> bool:
+        """True when a cut before this unit is between words: at a blank, or after punctuation inside `a/b`."""
+        if not 0 < unit < len(units):
+            return True
+        start, before = units[unit][0], units[unit - 1][1]
+        return before < start or (text[start].isalnum() and not text[before - 1].isalnum())
+
+    return at_word
 
 
-def _bounded(spans: list[Span]) -> list[Span]:
-    cut: list[Span] = []
-    for start, end in spans:
-        while end - start > MAX_TOKEN_CHARACTERS:
-            cut.append((start, start + MAX_TOKEN_CHARACTERS))
-            start += MAX_TOKEN_CHARACTERS
-        if end > start:
-            cut.append((start, end))
-    return cut
+def _cut(least: int, most: int, overlap: int, at_word: Callable[[int], bool]) -> int:
+    """The largest end in [least, most] that splits no word; `most` when there is none.
 
-
-def _joined(section: Section) -> tuple[str, list[tuple[int, int | None]]]:
-    """The section's text, and (first character, page) of each block."""
-    parts: list[str] = []
-    pages: list[tuple[int, int | None]] = []
-    position = 0
-    for block in section.blocks:
-        pages.append((position, block.page))
-        parts.append(block.text)
-        position += len(block.text) + 1
-    return "\n".join(parts), pages
-
-
-def _page_at(pages: list[tuple[int, int | None]], position: int) -> int | None:
-    index = bisect.bisect_right(pages, position, key=lambda entry: entry[0]) - 1
-    return pages[index][1] if index >= 0 else None
-
-
-def _fitted_heading(heading: str, tokenizer: Tokenizer, window: int) -> str:
-    spans = tokenizer.spans(heading)
-    most = max(1, window // HEADING_SHARE)
-    return heading if len(spans) <= most else heading[: spans[most - 1][1]]
+    An end whose overlap begins at a word too is better and may cost LOOK_BACK tokens.
+    """
+    for end in range(most, max(least, most - LOOK_BACK) - 1, -1):
+        if at_word(end) and at_word(end - overlap):
+            return end
+    return next((end for end in range(most, least - 1, -1) if at_word(end)), most)

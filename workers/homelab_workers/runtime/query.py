@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Wires the query service's adapters and serves it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+
+import httpx
+
+from ..adapters.docling.engine import engine
+from ..adapters.jetstream import JetStream
+from ..adapters.objects import open_store
+from ..adapters.openai import OpenAIChat, OpenAIEmbedder
+from ..adapters.oxigraph import OxigraphStore
+from ..adapters.postgres import PostgresCatalog
+from ..adapters.search_postgres import PostgresDocuments, PostgresSearch
+from ..adapters.sparql_read import SparqlReader
+from ..adapters.tokenizer import FileTokenizer
+from ..errors import Unavailable
+from ..model_registry import embedding_model
+from ..query.auth import Keys
+from ..query.http import Deps, QuerySettings, create_app
+from .health import Check, serving
+from .settings import Settings
+from .telemetry import metrics_page
+
+_log = logging.getLogger(__name__)
+
+
+async def serve_query(
+    settings: Settings, bus: JetStream, catalog: PostgresCatalog, checks: dict[str, Check], stopping: asyncio.Event
+) -> None:
+    env = settings.environment
+    model = embedding_model(env.text("EMBEDDING_MODEL"))
+    endpoint, key = env.text("LITELLM_ENDPOINT"), env.text("LITELLM_API_KEY")
+    tokenize_url = env.text("CHAT_TOKENIZE_URL", "") or None
+    async with AsyncExitStack() as stack:
+        embedder = await stack.enter_async_context(OpenAIEmbedder(endpoint, key, model))
+        chat = await stack.enter_async_context(
+            OpenAIChat(
+                endpoint,
+                key,
+                env.text("CHAT_MODEL"),
+                tokenize_url=tokenize_url,
+                tokenize_key=env.text("CHAT_TOKENIZE_KEY", ""),
+            )
+        )
+        graph = SparqlReader(env.text("OXIGRAPH_ENDPOINT"))
+        stack.push_async_callback(graph.aclose)
+        deps = Deps(
+            settings=QuerySettings(
+                work_dir=settings.work_dir,
+                chat_context=env.whole("CHAT_CONTEXT", 4096, least=256),
+                answer_tokens=env.whole("ANSWER_TOKENS", 256, least=16),
+                query_tokens=model.trained_tokens,
+                max_upload_bytes=env.whole("MAX_UPLOAD_MIB", 512, least=1) << 20,
+                cors_origins=tuple(env.text("CORS_ORIGINS", "").split()),
+            ),
+            search=PostgresSearch(catalog.pool),
+            documents=PostgresDocuments(catalog.pool),
+            catalog=catalog,
+            objects=open_store(**settings.object_store()),
+            bus=bus,
+            embedder=embedder,
+            chat=chat,
+            graph=graph,
+            keys=Keys.parse(env.text("QUERY_KEYS")),
+            fingerprint=settings.pipeline(engine()).fingerprint(),
+            metrics=metrics_page,
+            tokenizer=FileTokenizer(env.path("TOKENIZER_FILE"), model),
+            checks={**checks, "graph": _graph_check(env.text("OXIGRAPH_ENDPOINT")), "models": _models_check(endpoint)},
+            signing_key=env.text("CONTENT_SIGNING_KEY").encode(),
+        )
+        async with serving(create_app(deps), settings.http_host, settings.http_port):
+            _log.info("ready")
+            await stopping.wait()
+
+
+def _graph_check(endpoint: str) -> Check:
+    async def check() -> str | None:
+        store = OxigraphStore(endpoint)
+        try:
+            await store.query("ASK {}", timeout=2.0)
+        except Unavailable as error:
+            return error.message
+        finally:
+            await store.close()
+        return None
+
+    return check
+
+
+def _models_check(endpoint: str) -> Check:
+    async def check() -> str | None:
+        async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+            try:
+                response = await client.get(f"{endpoint.rstrip('/')}/health/liveliness")
+            except httpx.HTTPError as error:
+                return type(error).__name__
+        return None if response.is_success else f"HTTP {response.status_code}"
+
+    return check
