@@ -20,7 +20,7 @@ import ssl
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, NoReturn
+from typing import Any, Callable, NamedTuple
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -311,7 +311,7 @@ def _read_password(module: AnsibleModule) -> str | None:
     return password
 
 
-def run_nats_module(module: AnsibleModule, ensure: Callable[[JetStream, AnsibleModule], dict[str, Any]]) -> NoReturn:
+def run_nats_module(module: AnsibleModule, ensure: Callable[[JetStream, AnsibleModule], dict[str, Any]]) -> None:
     """Connect, run `ensure` and leave the module with its result or with the reason of the failure."""
     if NATS_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("nats-py"), exception=NATS_IMPORT_ERROR)

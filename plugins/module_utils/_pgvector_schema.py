@@ -111,7 +111,9 @@ def read_state(connection: Any) -> State:
         state.may_become_owner, state.schema_create = _row(
             connection,
             "SELECT pg_has_role(current_user, %s, %s), has_schema_privilege(%s, 'public', 'CREATE')",
+            OWNER,
             right,
+            OWNER,
         )
     state.ledger = _row(connection, "SELECT to_regclass('public.schema_migrations') IS NOT NULL")[0]
     if state.ledger:

@@ -10,6 +10,7 @@ Compiling everything that is installed would take ten times as long.
 from __future__ import annotations
 
 import importlib
+import os
 
 MODULES = (
     "homelab_workers.runtime.wiring",
@@ -27,6 +28,8 @@ MODULES = (
 
 
 def main() -> None:
+    # Otherwise LiteLLM fetches a price list from the internet when it is imported.
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
     for name in MODULES:
         importlib.import_module(name)
 

@@ -146,3 +146,14 @@ async def test_postgres_away_is_unavailable(rig: QueryRig) -> None:
     await rig.catalog.pool.close()
     with pytest.raises(Unavailable):
         await rig.index.search("default", text="x", vector=None, limit=1, per_document=1)
+
+
+async def test_the_statement_is_planned_for_each_question(rig: QueryRig) -> None:
+    """From the tenth run on a prepared statement would get a generic plan, a hundred times slower."""
+    where = collection()
+    await rig.serve(Doc("a.txt", FILLER, where), graph=False)
+    for _ in range(12):
+        await found(rig, where, "garden weather")
+    async with rig.catalog.pool.connection() as connection:
+        cursor = await connection.execute("SELECT statement FROM pg_prepared_statements")
+        assert [text for (text,) in await cursor.fetchall() if "ts_rank_cd" in text] == []

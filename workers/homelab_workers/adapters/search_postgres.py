@@ -155,7 +155,10 @@ class PostgresSearch:
                 await connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
                 await connection.execute("SET LOCAL hnsw.ef_search = 100")
             async with connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(_statement(vector=vector is not None, lexical=text is not None), parameters)
+                # Never prepared: the generic plan that Postgres takes from the tenth run on knows neither the question
+                # nor the collection and is a hundred times slower (measured at 20,000 chunks: 3 ms against 390 ms).
+                statement = _statement(vector=vector is not None, lexical=text is not None)
+                await cursor.execute(statement, parameters, prepare=False)
                 return [Hit(**row) for row in await cursor.fetchall()]
 
     async def collections(self) -> list[str]:
