@@ -15,7 +15,7 @@ JSON_RESULTS = "application/sparql-results+json"
 
 class SparqlReader:
     def __init__(self, endpoint: str) -> None:
-        self._http = httpx.AsyncClient(base_url=endpoint, timeout=httpx.Timeout(60.0, connect=2.0))
+        self._http = httpx.AsyncClient(base_url=endpoint, timeout=httpx.Timeout(60.0, connect=2.0), trust_env=False)
 
     async def aclose(self) -> None:
         await self._http.aclose()

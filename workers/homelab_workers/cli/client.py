@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -23,7 +24,9 @@ class Client:
         self.base_url = base_url
         self._variable = variable
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self.http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT)
+        # A proxy of the environment is for other machines.
+        elsewhere = urlsplit(base_url).hostname not in ("127.0.0.1", "::1", "localhost")
+        self.http = httpx.Client(base_url=base_url, headers=headers, timeout=TIMEOUT, trust_env=elsewhere)
 
     def close(self) -> None:
         self.http.close()

@@ -62,4 +62,4 @@ class Deps:
     required_checks: frozenset[str] = frozenset({"postgres"})
     """Without these the service is not ready; the others only degrade its answers."""
     signing_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
-    """Several replicas must share one (SIGNING_KEY); a random one ends its links with the process."""
+    """Several replicas must share one (CONTENT_SIGNING_KEY); a random one ends its links with the process."""
