@@ -18,6 +18,10 @@ demo *FILES:
     ansible-playbook homelab.ai.local
     "{{ justfile_directory() }}/scripts/demo" "$@"
 
+# The local stack with inventory variables as arguments, such as -e local_stack_state=stopped
+stack *ARGUMENTS:
+    ansible-playbook homelab.ai.local "$@"
+
 # All gates; the last line is the sum
 [no-exit-message]
 test: _test-tools

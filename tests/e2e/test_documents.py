@@ -90,24 +90,24 @@ def _zip_bomb() -> bytes:
 def test_a_broken_file_fails_with_file_reason_and_fix(stack: Stack, name: str, content: bytes, code: str) -> None:
     accepted = stack.upload(name, content, "bad")
     document = stack.finished(accepted["id"])
-    assert document["status"] == "failed"
+    assert document["state"] == "failed"
     error = document["error"]
-    assert error["code"] == code and name in error["message"] and "Fix:" in error["message"]
+    assert error["code"] == code and name in error["message"] and error["fix"]
 
 
 def test_encrypted_and_image_only_pdfs(stack: Stack, encrypted_pdf: bytes, image_pdf: bytes) -> None:
     failed = stack.finished(stack.upload("locked.pdf", encrypted_pdf, "bad")["id"])
-    assert failed["status"] == "failed" and failed["error"]["code"] == "encrypted"
+    assert failed["state"] == "failed" and failed["error"]["code"] == "encrypted"
     scanned = stack.finished(stack.upload("scan.pdf", image_pdf, "bad")["id"])
-    assert scanned["status"] == "completed" and scanned["warnings"][0]["code"] == "no_text_layer"
+    assert scanned["state"] == "graphed" and scanned["warnings"][0]["code"] == "no_text_layer"
 
 
 def test_odd_but_readable_files_are_done_with_a_warning(stack: Stack, handbook: Path) -> None:
     disguised = stack.finished(stack.upload("picture.txt", handbook.read_bytes(), "bad")["id"])
-    assert disguised["status"] == "completed" and disguised["warnings"][0]["code"] == "extension_mismatch"
+    assert disguised["state"] == "graphed" and disguised["warnings"][0]["code"] == "extension_mismatch"
     text = b"# Odd\nnul \x00 and lone \xed\xa0\x80 surrogate, then a walrus.\n"
     odd = stack.finished(stack.upload("odd.md", text, "bad")["id"])
-    assert odd["status"] == "completed" and odd["warnings"]
+    assert odd["state"] == "graphed" and odd["warnings"]
     assert any("walrus" in hit["content"][0]["text"] for hit in stack.search("walrus", "bad"))
 
 

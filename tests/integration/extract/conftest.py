@@ -23,11 +23,14 @@ async def extractor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[D
 
 
 @pytest.fixture
-def extract(extractor: DoclingExtractor, tmp_path: Path) -> Extract:
+def extract(extractor: DoclingExtractor, tmp_path_factory: pytest.TempPathFactory) -> Extract:
     """(content, name, mime_type=None, **limits) -> Extraction, through the real child."""
 
+    # Not tmp_path: it holds the test's name, and parsers put the path into their messages.
+    folder_of_case = tmp_path_factory.mktemp("case")
+
     async def run(data: bytes | str, name: str, mime_type: str | None = None, **limits: float) -> Extraction:
-        source, folder = tmp_path / "source", tmp_path / "out"
+        source, folder = folder_of_case / "source", folder_of_case / "out"
         source.write_bytes(data.encode() if isinstance(data, str) else data)
         folder.mkdir(exist_ok=True)
         return await extractor.extract(

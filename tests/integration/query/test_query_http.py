@@ -364,7 +364,7 @@ async def test_status_tells_a_failure_and_its_warnings(rig: QueryRig, http: http
     doc_id = await rig.serve(Doc("power.md", POWER, collection()))
     (version,) = [row[0] for row in rig.sql("SELECT version FROM document_versions WHERE document_id = %s", doc_id)]
     async with rig.owner.unit(doc_id) as unit:
-        await unit.fail(doc_id, version, code="encrypted", message="power.md is encrypted", stage="extract")
+        await unit.fail(doc_id, version, code="encrypted", message="power.md is encrypted", fix="none", stage="extract")
     status = (await http.get(f"/v1/documents/{doc_id}")).json()
     assert status["state"] == "failed" and status["error"]["code"] == "encrypted"
     assert status["versions"][0]["chunks_total"] == 3

@@ -386,11 +386,11 @@ class PostgresUnit:
             (doc_id,),
         )
 
-    async def fail(self, doc_id: UUID, version: str, *, code: str, message: str, stage: str) -> None:
+    async def fail(self, doc_id: UUID, version: str, *, code: str, message: str, fix: str, stage: str) -> None:
         await self._connection.execute(
             "UPDATE document_versions SET state = 'failed', error = %s, updated_at = now()"
             " WHERE document_id = %s AND version = %s",
-            (Jsonb({"code": code, "message": message, "stage": stage}), doc_id, version),
+            (Jsonb({"code": code, "message": message, "fix": fix, "stage": stage}), doc_id, version),
         )
 
     async def _progress(self, doc_id: UUID, version: str) -> _Known | None:

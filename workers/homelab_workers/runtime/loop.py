@@ -235,7 +235,9 @@ class Consumer:
         await self._bus.publish(letter, msg_id=msg_id, subject=subject)
         if doc_id is not None and version is not None:
             async with self._catalog.unit(doc_id) as unit:
-                await unit.fail(doc_id, version, code=error.code, message=str(error), stage=self._route.stage)
+                await unit.fail(
+                    doc_id, version, code=error.code, message=error.message, fix=error.fix, stage=self._route.stage
+                )
         await delivery.ack()
         self._meters.dead_letters.add(1, {"reason": error.code})
         _log.error(

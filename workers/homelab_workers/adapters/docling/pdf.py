@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
 from docling.models.postprocessing.reading_order_rb import PageElement, ReadingOrderPredictor
 from docling_core.types.doc import (
     BoundingBox,
@@ -52,8 +54,6 @@ _WORDS_SKIPPED = 20
 """Blank words between two lines at most."""
 _TOUCHING = 2.0
 """Points by which the boxes of consecutive lines may overlap."""
-_PASSWORD_WORDS = ("password", "encrypt")
-
 _LABELS = {"text": DocItemLabel.TEXT, "caption": DocItemLabel.CAPTION}
 
 
@@ -133,13 +133,22 @@ def _load(parser: DoclingThreadedPdfParser, source: Path, name: str, page_range:
     try:
         return parser.load(source, page_range=page_range)
     except (RuntimeError, ValueError) as error:
-        if any(word in str(error).lower() for word in _PASSWORD_WORDS):
+        if _needs_password(source):
             raise Rejected(
                 "encrypted",
                 f"{name}: the PDF opens with a password only, and none is known.",
                 "save it without a password and ingest it again",
             ) from error
-        raise _damaged(name, str(error)) from error
+        raise _damaged(name, "its structure cannot be read") from error
+
+
+def _needs_password(source: Path) -> bool:
+    """docling-parse says only that it failed (and names the path); PDFium knows why."""
+    try:
+        pdfium.PdfDocument(source).close()
+    except pdfium.PdfiumError as error:
+        return bool(error.err_code == pdfium_c.FPDF_ERR_PASSWORD)
+    return False
 
 
 def _page(result: PageParseResult) -> PdfPage:
