@@ -140,7 +140,8 @@ BEGIN
             AND s.chunk_index < v_version.chunks_total AND c.name = v_doc.collection;
     GET DIAGNOSTICS v_moved = ROW_COUNT;
     IF v_moved <> v_version.chunks_total THEN
-        RAISE EXCEPTION 'version % of document % has % staged chunks of %', p_version, p_document, v_moved, v_version.chunks_total;
+        RAISE EXCEPTION 'version % of document % has % staged chunks of %',
+            p_version, p_document, v_moved, v_version.chunks_total;
     END IF;
     UPDATE public.document_versions SET state = 'superseded', updated_at = now()
         WHERE document_id = p_document AND version <> p_version AND wanted_seq < v_version.wanted_seq

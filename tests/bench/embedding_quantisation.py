@@ -6,7 +6,7 @@ library and of packages in this environment; nothing of it is stored): the first
 the rest the document. Rule: q8_0 may cost at most 0.005 nDCG@10. Exits with 1 when it costs more.
 Speed is one thread, both servers up, rounds in turn, so that other load hits both alike.
 
-Run: python tests/bench/embedding_quantisation.py [--documents 800] [--rounds 9]
+Run: python -m tests.bench.embedding_quantisation [--documents 800] [--rounds 9]
 """
 
 from __future__ import annotations
@@ -27,18 +27,14 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "integration" / "models"), str(ROOT / "workers")]
-
-from servers import Server, prepare, serving
-
 from homelab_workers.adapters.tokenizer import FileTokenizer
 from homelab_workers.model_registry import embedding_model
+from tests.integration.models.servers import Server, prepare, serving
 
 ALLOWED_LOSS = 0.005
 KINDS = ("f16", "q8_0")
 MODEL = embedding_model("all-MiniLM-L6-v2")
-MODULES = (  # noqa: SIM905 (a list literal would take a screen)
+MODULES = (
     "argparse asyncio collections contextlib csv datetime decimal email.message fractions functools gzip hashlib heapq "
     "http.client importlib.metadata inspect io ipaddress itertools json logging math multiprocessing os pathlib pickle "
     "queue random re shutil smtplib socket sqlite3 ssl statistics string subprocess tarfile tempfile textwrap "

@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -159,9 +160,12 @@ class Stack:
         control = [str(self.venv / "bin" / "supervisorctl"), "-c", str(self.config / "supervisord.conf"), *arguments]
         return subprocess.run(control, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
 
+    def signal(self, service: str, number: int) -> None:
+        os.kill(int(self._supervise("pid", service)), number)
+
     def kill(self, service: str) -> None:
-        """SIGKILL; the supervisor starts it again."""
-        os.kill(int(self._supervise("pid", service)), 9)
+        """The supervisor starts it again."""
+        self.signal(service, signal.SIGKILL)
 
     def stop(self, service: str) -> None:
         self._supervise("stop", service)

@@ -60,7 +60,9 @@ def test_a_deleted_document_is_not_found_anywhere(stack: Stack) -> None:
     done = stack.ingest("gone.md", b"# Gone\nThe wombat sleeps in the attic.\n", "life")
     stack.delete(done["id"])
     assert not any("wombat" in text for text in stack.all_texts())
-    assert not any("wombat" in hit["content"][0]["text"] for hit in stack.search("Where does the wombat sleep?", "life"))
+    assert not any(
+        "wombat" in hit["content"][0]["text"] for hit in stack.search("Where does the wombat sleep?", "life")
+    )
     assert stack.triples_of(done["id"]) == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,13 +39,18 @@ def wait_row(stack: Stack, doc_id: str, reached: Callable[[Row], bool], *, secon
     raise AssertionError(f"the state was not reached in {seconds} s, it is {version_row(stack, doc_id)}")
 
 
-def held_at(stack: Stack, doc_id: str, state: str, lock: str, service: str) -> None:
-    """Stops the next stage inside its work by holding the lock that it needs, and kills it there."""
+def killed_inside(stack: Stack, doc_id: str, state: str, lock: str, service: str) -> None:
+    """Kills the service of the next stage while it waits for a lock inside its work, which the test holds.
+
+    The service sleeps until the stage before it is done, because that one needs the lock too.
+    """
+    wait_row(stack, doc_id, lambda row: row["state"] == state, seconds=240)
     with psycopg.connect(stack.postgres_url("postgres")) as connection:
         connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (f"{lock}:{doc_id}",))
+        stack.signal(service, signal.SIGCONT)
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s AND wait_event = 'advisory'"
-        deadline = time.monotonic() + 240
-        while not connection.execute(waiting, (f"homelab-{service}",)).fetchone() == (1,):
+        deadline = time.monotonic() + 90
+        while connection.execute(waiting, (f"homelab-{service}",)).fetchone() != (1,):
             assert time.monotonic() < deadline, f"{service} never waited for {lock}:{doc_id}"
             time.sleep(0.02)
         assert version_row(stack, doc_id)["state"] == state
@@ -52,12 +58,14 @@ def held_at(stack: Stack, doc_id: str, state: str, lock: str, service: str) -> N
 
 
 def test_every_worker_is_killed_once_in_the_middle(stack: Stack, bashref: Path) -> None:
+    stack.signal("chunk", signal.SIGSTOP)
+    stack.signal("graph", signal.SIGSTOP)
     accepted = stack.upload("bashref.pdf", bashref.read_bytes(), "killed")
     doc_id = accepted["id"]
     wait_row(stack, doc_id, lambda row: row["state"] == "received" and row["attempts"] == 1, seconds=60)
     stack.kill("extract")
     assert version_row(stack, doc_id)["state"] == "received"
-    held_at(stack, doc_id, "extracted", "doc", "chunk")
+    killed_inside(stack, doc_id, "extracted", "doc", "chunk")
     wait_row(
         stack,
         doc_id,
@@ -65,7 +73,7 @@ def test_every_worker_is_killed_once_in_the_middle(stack: Stack, bashref: Path) 
         seconds=240,
     )
     stack.kill("embed")
-    held_at(stack, doc_id, "embedded", "graph", "graph")
+    killed_inside(stack, doc_id, "embedded", "graph", "graph")
     document = stack.finished(doc_id, seconds=400)
     assert document["state"] == "graphed"
     row = version_row(stack, doc_id)

@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from conftest import DIMENSION, Postgres
+
 from homelab_workers.adapters import postgres as adapter
 from homelab_workers.adapters.postgres import PostgresCatalog
 from homelab_workers.contracts import Chunk, ChunkSpan, Structure, chunk_id_for, doc_id_for

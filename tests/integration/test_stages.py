@@ -257,7 +257,7 @@ async def test_one_refused_text_does_not_harm_its_neighbours(rig: Rig) -> None:
     for text in ("# H\nfine", "# H\nunembeddable"):
         event: Event = await rig.put(fresh(), text)
         for _ in range(3):
-            event = [item.event for item in await rig.step(event)][0]
+            event = next(item.event for item in await rig.step(event))
         assert isinstance(event, EmbedRequested)
         spans.append(event)
     fine, refused = await rig.embed.handle_batch(spans, [CONTEXT, CONTEXT])

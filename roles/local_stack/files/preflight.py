@@ -39,12 +39,15 @@ def has_avx2() -> bool:
     return not flags or "avx2" in flags[0].split()
 
 
+FIX_PYTHON = "install Python 3.11 or newer with venv (Debian: apt-get install python3-venv)"
+
+
 def python_problem(python: str) -> str | None:
     if not os.access(python, os.X_OK):
-        return f"local_stack_python {python} cannot be run: install Python 3.11 or newer (Debian: apt-get install python3-venv)."
+        return f"local_stack_python {python} cannot be run: {FIX_PYTHON}."
     check = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
     if subprocess.run([python, "-c", check], capture_output=True, check=False).returncode != 0:
-        return f"local_stack_python {python} is older than 3.11 or has no venv module (Debian: apt-get install python3-venv)."
+        return f"local_stack_python {python} is older than 3.11 or has no venv module: {FIX_PYTHON}."
     return None
 
 
@@ -52,7 +55,7 @@ def listeners() -> dict[int, str]:
     """Inode of the listening socket by port, from the kernel's table."""
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        if not os.path.exists(table):
+        if not Path(table).exists():
             continue
         for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
@@ -63,14 +66,14 @@ def listeners() -> dict[int, str]:
 
 def holder(inode: str) -> int | None:
     """The process that holds a socket; None where we may not look."""
-    for process in filter(str.isdigit, os.listdir("/proc")):
+    for process in (path.name for path in Path("/proc").iterdir() if path.name.isdigit()):
         try:
             descriptors = list(Path(f"/proc/{process}/fd").iterdir())
         except OSError:
             continue
         for descriptor in descriptors:
             try:
-                if os.readlink(descriptor) == f"socket:[{inode}]":
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
                     return int(process)
             except OSError:
                 continue
@@ -121,7 +124,8 @@ def main() -> None:
         problems.append(f"the machine is {machine}: the servers come for x86_64 and aarch64.")
     if machine == "x86_64" and not has_avx2():
         problems.append(
-            "the processor has no AVX2, which the llama.cpp wheel needs: set local_stack_chat and local_stack_embed to a base_url."
+            "the processor has no AVX2, which the llama.cpp wheel needs: "
+            "set local_stack_chat and local_stack_embed to a base_url."
         )
     if (problem := python_problem(options.python)) is not None:
         problems.append(problem)
@@ -129,7 +133,8 @@ def main() -> None:
     if not Path(options.config).exists() and free_mib(options.data_dir) < options.disk_mib:
         free = free_mib(options.data_dir)
         problems.append(
-            f"{options.data_dir} has {free} MiB free, {options.disk_mib} are needed: free some, or set homelab_data_dir."
+            f"{options.data_dir} has {free} MiB free, {options.disk_mib} are needed: "
+            "free some, or set homelab_data_dir."
         )
     if memory_mib() < options.memory_mib:
         problems.append(f"the machine has {memory_mib()} MiB of memory, {options.memory_mib} are needed.")

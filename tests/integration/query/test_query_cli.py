@@ -91,7 +91,9 @@ async def pipeline(rig: QueryRig, verdict: Callable[[str], str | None]) -> Async
                     if code is None:
                         await unit.graphed(doc_id, version)
                     else:
-                        await unit.fail(doc_id, version, code=code, message=f"{name} is {code}", fix="none", stage="extract")
+                        await unit.fail(
+                            doc_id, version, code=code, message=f"{name} is {code}", fix="none", stage="extract"
+                        )
                 if code is None:
                     rig.sql(
                         "UPDATE document_versions SET state = 'graphed' WHERE document_id = %s AND version = %s",
