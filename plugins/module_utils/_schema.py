@@ -22,7 +22,7 @@ MIGRATIONS = [
         """
 CREATE TABLE collections (
     name text PRIMARY KEY,
-    language regconfig NOT NULL DEFAULT 'simple',
+    language regconfig NOT NULL DEFAULT 'english',
     created_at timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO collections (name) VALUES ('default');
@@ -135,6 +135,12 @@ BEGIN
         SELECT s.id, s.document_id, s.version, s.chunk_index, s.chunk_text, s.heading, s.section, s.page,
                s.token_count, s.embedding, p_model,
                setweight(to_tsvector(c.language, s.heading), 'A') || to_tsvector(c.language, s.chunk_text)
+               -- Codes such as KX-1147-A also as one lexeme, as search asks for them: the parser splits them.
+               || coalesce((
+                   SELECT string_agg(DISTINCT '''' || lower(code[1]) || ''':1', ' ')
+                   FROM regexp_matches(s.heading || ' ' || s.chunk_text, '(?=\\S*\\d)\\w+(?:[-_./:]\\w+)+', 'g') code
+                   WHERE length(code[1]) <= 100
+               )::tsvector, '')
         FROM public.chunks_staged s, public.collections c
         WHERE s.document_id = p_document AND s.version = p_version
             AND s.chunk_index < v_version.chunks_total AND c.name = v_doc.collection;

@@ -5,8 +5,9 @@
 
 A question is accepted when one hit reaches the cosine or the coverage bound. Fitted is the pair with the fewest errors,
 where a false refusal of an answerable question and a false acceptance of an unanswerable one weigh the same and each
-kind of question counts once, however many there are of it. Of equally good pairs the one in the middle is taken, as
-far as possible from a bound that would do worse.
+kind of question counts once, however many there are of it. Of equally good pairs those are kept whose coverage bound
+alone separates codes from topics best (a bare code may be far in cosine), and of these the one in the middle is taken,
+as far as possible from a bound that would do worse.
 
 Questions for codes that do not exist (`unknown_code`) are reported, never fitted on: their passages are as near as
 those of codes that do exist, so only exact lexical evidence could refuse them. The package `homelab_workers` must be
@@ -28,6 +29,8 @@ from tests.corpus.corpus import ANSWERABLE, Half, Kind, build
 STEP = 0.01
 COSINES = [round(STEP * n, 2) for n in range(10, 71)]
 COVERAGES = [round(STEP * n, 2) for n in range(30, 101)]
+NO_COSINE = 2.0
+"""A bound that no hit reaches."""
 FITTED: tuple[Kind, ...] = (*ANSWERABLE, "topic")
 
 
@@ -75,9 +78,16 @@ def cost(rates: dict[Kind, float]) -> float:
 
 
 def fit(evidence: Sequence[Evidence]) -> Floor:
-    costs = {pair: cost(error_rates(Floor(*pair), evidence, "fit")) for pair in product(COSINES, COVERAGES)}
+    alone = {coverage: error_rates(Floor(NO_COSINE, coverage), evidence, "fit") for coverage in COVERAGES}
+    costs = {
+        (cosine, coverage): (
+            round(cost(error_rates(Floor(cosine, coverage), evidence, "fit")), 9),
+            round(alone[coverage]["code"] + alone[coverage]["topic"], 9),
+        )
+        for cosine, coverage in product(COSINES, COVERAGES)
+    }
     least = min(costs.values())
-    best = [pair for pair, value in costs.items() if value <= least + 1e-9]
+    best = [pair for pair, value in costs.items() if value == least]
     cosine = _middle({cosine for cosine, _ in best})
     return Floor(cosine, _middle({coverage for c, coverage in best if c == cosine}))
 

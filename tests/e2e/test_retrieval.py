@@ -16,7 +16,7 @@ from tests.bench.retrieval import COLLECTION, Api, Mode, Scores, measure
 from tests.corpus.corpus import HALVES, Corpus, Half, Kind, build
 
 INGEST_SECONDS = 900
-LEG_IS_WORTH = 0.15
+LEG_IS_WORTH = 0.25
 """recall@5 that hybrid search must lose on a leg's own questions when the leg is dropped."""
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -55,14 +55,14 @@ def test_dropping_a_leg_costs_recall_on_its_own_questions(
     assert hybrid - without >= LEG_IS_WORTH, f"without the {own} leg: {without:.3f}, with both: {hybrid:.3f}"
 
 
-# Measured with the same model and SQL without the pipeline, lowest of two halves and six seeds: 0.938, 0.943, 0.562,
-# 0.857. Lower here means lost chunks, a wrong metric or truncation. Hybrid loses to vector on paraphrases because
-# rank fusion gives a weak lexical hit the weight of a strong one.
+# Measured with the same model and SQL without the pipeline, lowest of two halves and two seeds: 0.938, 1.0, 0.844,
+# 1.0, less a margin of one or two questions. Lower here means lost chunks, a wrong metric or truncation. Hybrid loses
+# to vector on paraphrases because whatever shares a word with the question still counts a little.
 BARS: dict[tuple[Kind, Mode], float] = {
     ("paraphrase", "vector"): 0.90,
-    ("code", "lexical"): 0.90,
-    ("paraphrase", "hybrid"): 0.50,
-    ("code", "hybrid"): 0.85,
+    ("code", "lexical"): 0.94,
+    ("paraphrase", "hybrid"): 0.78,
+    ("code", "hybrid"): 0.94,
 }
 
 
@@ -86,7 +86,7 @@ def test_the_floor_fitted_on_one_half_holds_on_the_other(evidence: list[Evidence
     rates = error_rates(fit(evidence), evidence, "test")
     assert rates["code"] <= 0.05
     # The two kinds overlap in cosine: no bound serves both. Guessing, or accepting everything, adds up to 1.
-    assert rates["paraphrase"] + rates["topic"] <= 0.60
+    assert rates["paraphrase"] + rates["topic"] <= 0.40
 
 
 def test_what_the_service_says_it_found_is_the_floor_that_the_code_names(api: Api, corpus: Corpus) -> None:

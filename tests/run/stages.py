@@ -17,9 +17,16 @@ STAGES = [
     pytest("unit", "tests/unit/repository"),
     pytest("unit", "tests/unit/workers"),
     pytest("unit", "tests/unit/plugins"),
+    pytest("unit", "tests/unit/roles"),
     Stage("artefact", "artefact", artefact.check),
     # Apart, because each has a conftest.py whose names its tests import.
     pytest("integration", "tests/integration/modules"),
-    pytest("integration", "tests/integration", "--ignore=tests/integration/modules"),
+    # tests/integration/local deploys a stack of its own; it was not yet run as a whole (docs/not-exercised.md).
+    pytest(
+        "integration",
+        "tests/integration",
+        "--ignore=tests/integration/modules",
+        "--ignore=tests/integration/local",
+    ),
     Stage("e2e", "tests/e2e", artefact.end_to_end),
 ]

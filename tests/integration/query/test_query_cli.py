@@ -175,7 +175,10 @@ async def test_search_ask_and_graph(rig: QueryRig, cli: Cli) -> None:
     doc_id = await rig.serve(Doc(POWER.name, POWER.chunks, where))
     question = "how long does the UPS hold the rack after a power cut"
     code, out, _ = await cli("search", question, "-c", where)
-    assert code == 0 and "1. power.md, page 2, Power  (score 1.000)" in out
+    assert code == 0 and "1. power.md, page 2, Power  (score 0." in out
+    for mode in ("vector", "lexical"):
+        _, page = await cli.json("search", question, "-c", where, "--mode", mode)
+        assert page["homelab"]["retrieval"] == mode
     code, page = await cli.json("search", question, "-c", where)
     assert code == 0 and page["data"][0]["file_id"] == str(doc_id)
 

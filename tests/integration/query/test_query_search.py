@@ -40,7 +40,7 @@ async def test_both_legs_are_fused_and_scored(rig: QueryRig) -> None:
     query = "how long does the UPS hold the rack"
     (first, *_) = await rig.index.search(where, text=query, vector=vector(query), limit=5, per_document=3)
     assert (first.page, first.heading, first.name, first.index) == (7, "Power", "a.txt", 0)
-    assert first.rrf == pytest.approx(2 / 61)
+    assert first.rrf == pytest.approx((1 + first.coverage) / 61)
     assert first.cosine is not None and 0.3 < first.cosine < 1.0
     assert first.text_rank is not None and first.text_rank > 0
     assert 0.4 < first.coverage <= 1.0
@@ -53,6 +53,41 @@ async def test_each_leg_alone(rig: QueryRig) -> None:
     assert lexical.cosine is None and lexical.rrf == pytest.approx(1 / 61)
     (dense, *_) = await rig.index.search(where, text=None, vector=vector("UPS rack"), limit=5, per_document=3)
     assert dense.text_rank is None and dense.coverage == 0.0
+
+
+async def test_a_weak_lexical_hit_does_not_outweigh_the_nearest_passage(rig: QueryRig) -> None:
+    """Plain rank fusion puts a passage of both legs before the first of one, however little it shares."""
+    where = collection()
+    near = [0.0] * len(vector(""))
+    near[0] = 1.0
+    await rig.serve(Doc("a.txt", [("", 1, "the lamp is red"), *FILLER], where), graph=False)
+    rig.sql("UPDATE embeddings SET embedding = %s::vector WHERE chunk_text LIKE %s", str(near), "%lamp%")
+    query = "illumination hue colour shade glow tint morning"
+    (first, *_) = await rig.index.search(where, text=query, vector=near, limit=5, per_document=3)
+    assert first.text == "the lamp is red" and first.coverage == 0.0
+
+
+SIBLINGS = [("Codes", 1, f"a heat pump showed the error code KX-1147-{letter} in a room") for letter in "BADC"]
+
+
+@pytest.mark.parametrize("language", ["english", "simple"])
+@pytest.mark.parametrize("query", ["KX-1147-A", "what does a code like kx-1147-a mean?"])
+async def test_a_code_that_ends_in_a_stop_word_is_told_from_its_neighbours(
+    rig: QueryRig, language: str, query: str
+) -> None:
+    where = collection()
+    await rig.owner.ensure_collection(where)
+    rig.sql("UPDATE collections SET language = %s::regconfig WHERE name = %s", language, where)
+    await rig.serve(Doc("a.txt", [*FILLER, *SIBLINGS], where), graph=False)
+    first, second, *_ = await rig.index.search(where, text=query, vector=None, limit=5, per_document=5)
+    assert first.text == SIBLINGS[1][2]
+    assert first.coverage > second.coverage
+
+
+async def test_english_words_are_stemmed_by_default(rig: QueryRig) -> None:
+    where = collection()
+    await rig.serve(Doc("a.txt", [("", 1, "the batteries were replaced"), *FILLER], where), graph=False)
+    assert await found(rig, where, "replacing a battery", vector=None) == ["the batteries were replaced"]
 
 
 async def test_only_the_asked_collection(rig: QueryRig) -> None:

@@ -28,6 +28,12 @@ LEG = 60
 RANKED = 1_000
 """Chunks that ts_rank_cd sees, those with the most idf of the question first: it reads each tsvector whole."""
 MAX_LEXEMES = 64
+CODE = r"(?=\S*\d)\w+(?:[-_./:]\w+)+"
+"""A part number or version: joined parts with a digit among them. homelab_flip indexes what it finds as one lexeme
+(the same expression, in plugins/module_utils/_schema.py): Postgres' parser splits "KX-1147-A" into kx, -1147 and a,
+and drops the letter as a stop word."""
+MAX_CODE = 100
+"""Characters; a longer one is a path or a data URI, and a lexeme may not exceed 2,046 bytes."""
 STATEMENT_SECONDS = 5
 INDEX_CHECK_SECONDS = 60.0
 
@@ -48,15 +54,21 @@ _VECTOR_LEG = f"""
 # ts_rank_cd knows no inverse document frequency: under OR a chunk with many common words would beat
 # the one chunk that holds the rare token. So each lexeme is ranked by itself and weighted with the
 # idf of BM25 (Robertson and Zaragoza 2009, as in Lucene: ln(1 + (N - n + 0.5) / (n + 0.5))).
-# Stop words of English are dropped from the question where the collection's configuration has none.
+# Stop words of English are dropped from the question where the collection's configuration has none; a letter
+# that belongs to a code still counts, inside the code's own lexeme.
 _LEXEMES = f"""
-    question AS (
-        SELECT u.lexeme,
-            ('''' || replace(replace(u.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS term
+    lexemes AS (
+        SELECT u.lexeme, u.positions[1] AS position
         FROM collections c, unnest(to_tsvector(c.language, %(text)s)) u
-        WHERE c.name = %(collection)s
-            AND ts_lexize('english_stem', u.lexeme) IS DISTINCT FROM '{{}}'::text[]
-        ORDER BY u.positions[1] LIMIT {MAX_LEXEMES}
+        WHERE c.name = %(collection)s AND (c.language <> 'simple'::regconfig
+            OR ts_lexize('english_stem', u.lexeme) IS DISTINCT FROM '{{}}'::text[])
+        UNION
+        SELECT lower(code[1]), 0 FROM regexp_matches(%(text)s, '{CODE}', 'g') code
+        WHERE length(code[1]) <= {MAX_CODE}
+    ),
+    question AS (
+        SELECT lexeme, ('''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS term
+        FROM lexemes GROUP BY lexeme ORDER BY min(position), lexeme LIMIT {MAX_LEXEMES}
     ),
     matches AS MATERIALIZED (
         SELECT e.id, q.lexeme
@@ -95,13 +107,21 @@ _NO_LEXICAL_LEG = (
 
 
 def _statement(*, vector: bool, lexical: bool) -> str:
+    """Both legs and their fusion. The lexical leg adds coverage/(60 + rank) instead of 1/(60 + rank).
+
+    Plain rank fusion gives the best of many weak hits (one common word in common) the weight of an exact one, so
+    that paraphrases lose to noise. Measured with all-MiniLM-L6-v2 on the two halves of the generated corpus
+    (tests/corpus), where paraphrases share no word with their passage: recall@5 0.59 and 0.72 with 1, 0.94 and 0.88
+    with coverage (language simple; 0.84 and 0.91 with english, whose stems meet more noise); codes 1.0 with either.
+    nDCG@10 on Cranfield 0.407 against 0.425 (simple), 0.417 against 0.430 (english).
+    """
     return f"""
         WITH {_LEXEMES + "," if lexical else ""}
         vector_leg AS ({_VECTOR_LEG if vector else _NO_VECTOR_LEG}),
         lexical_leg AS ({_LEXICAL_LEG if lexical else _NO_LEXICAL_LEG}),
         fused AS (
             SELECT id, v.cosine, l.rank, coalesce(l.coverage, 0) AS coverage,
-                coalesce(1.0 / ({RRF_K} + v.place), 0) + coalesce(1.0 / ({RRF_K} + l.place), 0) AS rrf
+                coalesce(1.0 / ({RRF_K} + v.place), 0) + coalesce(l.coverage / ({RRF_K} + l.place), 0) AS rrf
             FROM vector_leg v FULL OUTER JOIN lexical_leg l USING (id)
         ),
         capped AS (

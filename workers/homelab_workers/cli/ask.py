@@ -12,10 +12,9 @@ from .output import Output
 MODEL = "homelab-rag"
 
 
-def search(client: Client, output: Output, query: str, *, collection: str, limit: int) -> int:
-    page = client.json(
-        "POST", f"/v1/vector_stores/{collection}/search", json={"query": query, "max_num_results": limit}
-    )
+def search(client: Client, output: Output, query: str, *, collection: str, limit: int, mode: str) -> int:
+    body = {"query": query, "max_num_results": limit, "ranking_options": {"mode": mode}}
+    page = client.json("POST", f"/v1/vector_stores/{collection}/search", json=body)
     if output.as_json:
         output.json(page)
         return DONE
@@ -62,8 +61,10 @@ def _sources(output: Output, provenance: dict[str, Any]) -> None:
     if provenance["citations"]:
         output.line("\nCitations:", style="bold")
         for c in provenance["citations"]:
-            doubt = "" if c["supported"] else "  (the passage does not support what was said)"
-            output.line(f"[{c['n']}] {_place(c['file'], c['page'], c['heading'])}{doubt}")
+            remark = "  (found by its words; the model cited nothing there)" if c["attributed"] else ""
+            if not c["supported"]:
+                remark = "  (the passage does not support what was said)"
+            output.line(f"[{c['n']}] {_place(c['file'], c['page'], c['heading'])}{remark}")
             output.line(f"    \u201c{c['quote']}\u201d")
     elif provenance["sources"]:
         output.line("\nThe answer cites nothing. It was written from:", style="bold")

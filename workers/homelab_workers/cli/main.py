@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     p = commands.add_parser("search", parents=[common, where], help="the passages nearest to a query")
     p.add_argument("query", nargs="+")
     p.add_argument("--limit", "-n", type=int, default=10, metavar="N", help="default: %(default)s")
+    p.add_argument("--mode", choices=("hybrid", "vector", "lexical"), default="hybrid", help="default: %(default)s")
     p.set_defaults(command=_search)
 
     p = commands.add_parser("ask", parents=[common, where], help="an answer with citations")
@@ -158,7 +159,8 @@ def _ingest(session: Session) -> int:
 
 def _search(session: Session) -> int:
     a = session.arguments
-    return ask.search(session.query(), session.output, " ".join(a.query), collection=a.collection, limit=a.limit)
+    query = " ".join(a.query)
+    return ask.search(session.query(), session.output, query, collection=a.collection, limit=a.limit, mode=a.mode)
 
 
 def _ask(session: Session) -> int:

@@ -17,7 +17,7 @@ QUOTE_LENGTH = 280
 HOLD_BACK = 400
 """Characters that may wait for the end of a link or citation before they are passed on anyway."""
 
-_CITATION = re.compile(r"[ \t]?\[[ \t]*(\d{1,9}(?:[ \t]*[,;][ \t]*\d{1,9})*)[ \t]*\]")
+CITATION = re.compile(r"[ \t]?\[[ \t]*(\d{1,9}(?:[ \t]*[,;][ \t]*\d{1,9})*)[ \t]*\]")
 _NUMBER = re.compile(r"\d+")
 _IMAGE = re.compile(r"!\[([^\]\n]*)\](?:\([^)\n]*\)|\[[^\]\n]*\])")
 _LINK = re.compile(r"\[([^\]\n]*)\]\([^)\n]*\)")
@@ -25,7 +25,7 @@ _TAG = re.compile(r"<[^<>]*\b(?:src|srcset|href|style|action|data|poster|backgro
 _SCHEME = re.compile(r"(?<=\w)://")
 _SAME_SCHEME = re.compile(r"(\]\(\s*<?|\]:\s*<?)([/\\])([/\\])")
 _WWW = re.compile(r"www\.", re.IGNORECASE)
-_WHOLE = (_IMAGE, _LINK, _TAG, _CITATION)
+_WHOLE = (_IMAGE, _LINK, _TAG, CITATION)
 _OPEN = re.compile(r"!?\[[^\]\n]*$|!?\[[^\]\n]*\]\(?[^)\s]*$|<[^<>\n]*$|\S+$")
 
 
@@ -37,6 +37,8 @@ class Citation:
     """The sentence of the chunk that is nearest to what was said."""
     supported: bool
     """Whether every sentence that cites the chunk shares enough words with it."""
+    attributed: bool = False
+    """Whether only query.attribution, and not the model, put the number there."""
 
 
 def harmless(text: str, known: frozenset[int]) -> str:
@@ -53,7 +55,7 @@ def _once(text: str, known: frozenset[int]) -> str:
     text = _SCHEME.sub("[:]//", text)
     text = _SAME_SCHEME.sub(r"\1\2 \3", text)
     text = _WWW.sub("www[.]", text)
-    return _CITATION.sub(lambda found: _known_only(found, known), text)
+    return CITATION.sub(lambda found: _known_only(found, known), text)
 
 
 def _known_only(found: re.Match[str], known: frozenset[int]) -> str:
@@ -92,24 +94,27 @@ class Cleaner:
         return harmless(ready, self._known)
 
 
-def check(answer: str, passages: Sequence[Passage]) -> list[Citation]:
-    """Each passage that `answer` cites once, in order of first mention."""
+def check(answer: str, passages: Sequence[Passage], *, attributed: frozenset[int] = frozenset()) -> list[Citation]:
+    """Each passage that `answer` cites once, in order of first mention; the model did not write `attributed`."""
     by_number = {passage.n: passage for passage in passages}
     claims: dict[int, list[str]] = {}
     for sentence in _cited_sentences(answer):
-        claim = _CITATION.sub("", sentence)
-        for found in _CITATION.finditer(sentence):
-            for n in map(int, _NUMBER.findall(found[1])):
-                if n in by_number:
-                    claims.setdefault(n, []).append(claim)
-    return [_citation(n, by_number[n], said) for n, said in claims.items()]
+        claim = CITATION.sub("", sentence)
+        for n in cited(sentence):
+            if n in by_number:
+                claims.setdefault(n, []).append(claim)
+    return [_citation(n, by_number[n], said, n in attributed) for n, said in claims.items()]
+
+
+def cited(text: str) -> list[int]:
+    return [int(n) for found in CITATION.finditer(text) for n in _NUMBER.findall(found[1])]
 
 
 def _cited_sentences(answer: str) -> list[str]:
     """A citation behind the full stop belongs to the sentence before it."""
     parts: list[str] = []
     for sentence in sentences(answer):
-        lead = re.match(rf"(?:{_CITATION.pattern})+", sentence)
+        lead = re.match(rf"(?:{CITATION.pattern})+", sentence)
         if lead is not None and parts:
             parts[-1] += " " + lead[0].strip()
             sentence = sentence[lead.end() :].strip()
@@ -118,13 +123,17 @@ def _cited_sentences(answer: str) -> list[str]:
     return parts
 
 
-def _citation(n: int, passage: Passage, said: Sequence[str]) -> Citation:
-    source = content_words(f"{passage.hit.name} {passage.place} {passage.text}")
-    supported = all(_share(content_words(claim), source) >= SUPPORTED_SHARE for claim in said)
-    return Citation(n, passage, nearest_sentence(passage.text, " ".join(said)), supported)
+def _citation(n: int, passage: Passage, said: Sequence[str], attributed: bool) -> Citation:
+    source = words_of(passage)
+    supported = all(share(content_words(claim), source) >= SUPPORTED_SHARE for claim in said)
+    return Citation(n, passage, nearest_sentence(passage.text, " ".join(said)), supported, attributed)
 
 
-def _share(words: set[str], source: set[str]) -> float:
+def words_of(passage: Passage) -> set[str]:
+    return content_words(f"{passage.hit.name} {passage.place} {passage.text}")
+
+
+def share(words: set[str], source: set[str]) -> float:
     """1.0 for a claim without content words: there is nothing that could be wrong."""
     return len(words & source) / len(words) if words else 1.0
 

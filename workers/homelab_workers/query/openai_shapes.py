@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import Rejected
 from ..ports import Message
-from .ports import Hit
+from .ports import Hit, Retrieval
 from .service import Answer, Found
 from .text import shortened
 
 MODEL = "homelab-rag"
-BEST_RRF = 2 / 61
-"""First in both legs; `score` is the share of it, 0..1."""
+BEST_RRF: Mapping[Retrieval, float] = {"hybrid": 2 / 61, "vector": 1 / 61, "lexical": 1 / 61}
+"""First in each leg that ran, with the whole question found; `score` is the share of it, 0..1."""
 PREVIEW = 280
 
 
@@ -28,6 +28,8 @@ class RankingOptions(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     score_threshold: float = Field(default=0.0, ge=0.0, le=1.0)
+    mode: Retrieval = "hybrid"
+    """Ours: one leg alone, to compare or to look up an exact token."""
 
 
 class SearchRequest(BaseModel):
@@ -102,8 +104,8 @@ def flat_filters(filters: dict[str, Any] | None) -> list[dict[str, Any]]:
     )
 
 
-def score(hit: Hit) -> float:
-    return round(min(hit.rrf / BEST_RRF, 1.0), 6)
+def score(hit: Hit, retrieval: Retrieval) -> float:
+    return round(min(hit.rrf / BEST_RRF[retrieval], 1.0), 6)
 
 
 def search_page(request: SearchRequest, found: Found) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def search_page(request: SearchRequest, found: Found) -> dict[str, Any]:
     return {
         "object": "vector_store.search_results.page",
         "search_query": [request.text()],
-        "data": [_search_hit(hit, found) for hit in found.hits if score(hit) >= threshold],
+        "data": [_search_hit(hit, found) for hit in found.hits if score(hit, found.retrieval) >= threshold],
         "has_more": False,
         "next_page": None,
         "homelab": {"retrieval": found.retrieval, "found": found.found, "degraded": found.degraded},
@@ -136,7 +138,7 @@ def _search_hit(hit: Hit, found: Found) -> dict[str, Any]:
     return {
         "file_id": str(hit.document_id),
         "filename": hit.name,
-        "score": score(hit),
+        "score": score(hit, found.retrieval),
         "attributes": {key: value for key, value in attributes.items() if value is not None},
         "content": [{"type": "text", "text": hit.text}],
     }
@@ -177,7 +179,10 @@ def completion_chunk(
 
 
 def provenance(answer: Answer) -> dict[str, Any]:
-    """`sources` is what the model was given; `citations` is what the answer names, each checked."""
+    """`sources` is what the model was given; `citations` is what the answer names, each checked.
+
+    `attributed` is true where only the words of the passage, not the model, put its number there.
+    """
     return {
         "retrieval": answer.retrieval,
         "graph": answer.graph,
@@ -190,6 +195,7 @@ def provenance(answer: Answer) -> dict[str, Any]:
                 **_place(c.n, c.passage.hit),
                 "quote": c.quote,
                 "supported": c.supported,
+                "attributed": c.attributed,
             }
             for c in answer.citations
         ],
@@ -198,7 +204,7 @@ def provenance(answer: Answer) -> dict[str, Any]:
                 **_place(p.n, p.hit),
                 "headings": context.headings if (context := answer.context.get(p.hit.chunk_id)) else [],
                 "neighbours": [str(n) for n in context.neighbours] if context else [],
-                "score": score(p.hit),
+                "score": score(p.hit, answer.retrieval),
                 "preview": shortened(p.hit.text, PREVIEW),
             }
             for p in answer.passages

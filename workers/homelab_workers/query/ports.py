@@ -18,8 +18,8 @@ Retrieval = Literal["hybrid", "vector", "lexical"]
 class Hit:
     """One served chunk. `cosine` is None where the vector leg did not run or find it, likewise `text_rank`.
 
-    `rrf` is the sum of 1/(60 + rank) over the legs; `coverage` (0..1) is the share of the question's
-    lexemes, weighted by their rarity in the collection, that the chunk holds.
+    `coverage` (0..1) is the share of the question's lexemes, weighted by their rarity in the collection,
+    that the chunk holds. `rrf` is 1/(60 + rank) of the vector leg plus coverage/(60 + rank) of the lexical one.
     """
 
     chunk_id: UUID

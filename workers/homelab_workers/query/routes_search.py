@@ -34,7 +34,11 @@ def search_routes(deps: Deps, service: QueryService) -> APIRouter:
     @router.post("/v1/vector_stores/{collection}/search")
     async def search(collection: str, body: SearchRequest) -> Response:
         found = await service.search(
-            collection, body.text(), limit=body.max_num_results, filters=flat_filters(body.filters)
+            collection,
+            body.text(),
+            limit=body.max_num_results,
+            filters=flat_filters(body.filters),
+            mode=body.ranking_options.mode,
         )
         return JSONResponse(search_page(body, found))
 

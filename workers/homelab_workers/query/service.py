@@ -16,6 +16,7 @@ from uuid import UUID
 from ..errors import AuthRefused, Rejected, Unavailable
 from ..ports import Chat, Embedder, Message, Tokenizer
 from . import citations, prompt
+from .attribution import Attribution
 from .citations import Citation, Cleaner
 from .deps import QuerySettings
 from .graph import Context, context_of
@@ -51,6 +52,8 @@ class Answer:
     synthesis: bool = False
     text: str = ""
     prompt_tokens: int = 0
+    attributed: frozenset[int] = frozenset()
+    """Numbers in `text` that the model did not write (query.attribution)."""
     citations: list[Citation] = field(default_factory=list)
     passages: list[prompt.Passage] = field(default_factory=list)
     context: Mapping[UUID, Context] = field(default_factory=dict)
@@ -80,18 +83,23 @@ class QueryService:
         *,
         limit: int,
         filters: Sequence[Mapping[str, Any]] = (),
+        mode: Retrieval = "hybrid",
     ) -> Found:
-        """Raises Rejected for a query outside the bounds, or an unknown collection; Unavailable("postgres")."""
+        """`mode` names the legs to run; without an embedding it is the lexical one, whatever was asked for.
+
+        Raises Rejected for a query outside the bounds, or an unknown collection; Unavailable("postgres").
+        """
         text = _checked(query)
         if not 1 <= limit <= MAX_RESULTS:
             raise Rejected(
                 "too_many_results", f"{limit} results were asked for.", f"ask for 1 to {MAX_RESULTS} results"
             )
         degraded: list[str] = []
-        vector = await self._vector(text, degraded)
+        vector = None if mode == "lexical" else await self._vector(text, degraded)
+        retrieval: Retrieval = "lexical" if vector is None else mode
         hits = await self._index.search(
             collection,
-            text=text,
+            text=None if retrieval == "vector" else text,
             vector=vector,
             limit=limit,
             per_document=self._settings.per_document,
@@ -103,7 +111,6 @@ class QueryService:
                 f"there is no collection {collection!r}.",
                 f"use one of {', '.join(known)}, or ingest into it first",
             )
-        retrieval: Retrieval = "lexical" if vector is None else "hybrid"
         return Found(hits, retrieval, self._settings.floor.reached(hits, vector=vector is not None), degraded)
 
     async def answer(
@@ -172,14 +179,16 @@ class QueryService:
             )
             answer.passages, answer.prompt_tokens = built.passages, built.tokens
             cleaner = Cleaner(frozenset(passage.n for passage in built.passages))
+            attribution = Attribution(built.passages, question)
             async with aclosing(self._patient(built.messages, max_tokens)) as pieces:
                 async for piece in pieces:
-                    if ready := cleaner.feed(piece):
+                    if ready := attribution.feed(cleaner.feed(piece)):
                         written += ready
                         yield ready
-            if rest := cleaner.rest():
+            if rest := attribution.feed(cleaner.rest()) + attribution.rest():
                 written += rest
                 yield rest
+            answer.attributed = attribution.added
             answer.synthesis = bool(written.strip())
             if not answer.synthesis:
                 answer.degraded.append("no synthesis: the model wrote nothing")
@@ -213,7 +222,7 @@ async def _remembered(answer: Answer, pieces: AsyncGenerator[str, None]) -> Asyn
         async for piece in pieces:
             answer.text += piece
             yield piece
-    answer.citations = citations.check(answer.text, answer.passages)
+    answer.citations = citations.check(answer.text, answer.passages, attributed=answer.attributed)
 
 
 async def _one(text: str) -> AsyncGenerator[str, None]:

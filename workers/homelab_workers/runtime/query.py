@@ -21,9 +21,10 @@ from ..adapters.tokenizer import FileTokenizer
 from ..errors import Unavailable
 from ..model_registry import embedding_model
 from ..query.auth import Keys
+from ..query.floor import Floor
 from ..query.http import Deps, QuerySettings, create_app
 from .health import Check, serving
-from .settings import Settings
+from .settings import Environment, Settings, SettingsError
 from .telemetry import metrics_page
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ async def serve_query(
         deps = Deps(
             settings=QuerySettings(
                 work_dir=settings.work_dir,
+                floor=floor(env),
                 chat_context=env.whole("CHAT_CONTEXT", 4096, least=256),
                 answer_tokens=env.whole("ANSWER_TOKENS", 256, least=16),
                 query_tokens=model.trained_tokens,
@@ -76,6 +78,30 @@ async def serve_query(
         async with serving(create_app(deps), settings.http_host, settings.http_port):
             _log.info("ready")
             await stopping.wait()
+
+
+def floor(env: Environment) -> Floor:
+    """The fitted bounds, or FLOOR_COSINE, FLOOR_COVERAGE and FLOOR_LEXICAL where another model wants other ones.
+
+    Each 0..1. Raises SettingsError for anything else.
+    """
+    standard = Floor()
+    return Floor(
+        cosine=_share(env, "FLOOR_COSINE", standard.cosine),
+        coverage=_share(env, "FLOOR_COVERAGE", standard.coverage),
+        lexical=_share(env, "FLOOR_LEXICAL", standard.lexical),
+    )
+
+
+def _share(env: Environment, name: str, default: float) -> float:
+    value = env.text(name, str(default))
+    try:
+        share = float(value)
+    except ValueError:
+        raise SettingsError(f"{name} is {value!r}: it must be a number from 0 to 1") from None
+    if not 0.0 <= share <= 1.0:  # NaN as well
+        raise SettingsError(f"{name} is {value}: it must be from 0 to 1")
+    return share
 
 
 def _graph_check(endpoint: str) -> Check:

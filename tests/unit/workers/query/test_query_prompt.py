@@ -37,6 +37,14 @@ async def test_prompt_and_answer_fit_the_slot_and_nothing_is_wasted() -> None:
     assert wider.tokens + 100 + MARGIN > 700
 
 
+async def test_the_best_passage_comes_first_and_the_question_ends_with_how_to_cite() -> None:
+    prompt = await built(passages(3, 10), context=4096)
+    system, user = prompt.messages[0].content, prompt.messages[-1].content
+    places = [system.index(f"passage{n} ") for n in (1, 2, 3)]
+    assert places == sorted(places)
+    assert user.startswith("why?") and user.endswith("cite them like [1].")
+
+
 async def test_all_passages_when_there_is_room() -> None:
     assert len((await built(passages(8, 10), context=4096)).passages) == 8
 

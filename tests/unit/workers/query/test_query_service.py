@@ -59,9 +59,31 @@ async def test_invented_numbers_are_removed_and_addresses_dead() -> None:
 
 
 async def test_without_citations_the_sources_remain_sources() -> None:
-    answer = await answered(service(chat=Chat("It holds 14 minutes.")))
-    assert answer.citations == []
+    answer = await answered(service(chat=Chat("It holds 40 minutes.")))
+    assert answer.text == "It holds 40 minutes." and answer.citations == []
     assert [p.n for p in answer.passages] == [1]
+
+
+async def test_a_supported_sentence_without_a_number_gets_one_that_is_marked() -> None:
+    answer = await answered(service(chat=Chat("It holds ", "14 minutes. And ", "nothing else.")))
+    assert answer.text == "It holds 14 minutes. [1] And nothing else."
+    assert [(c.n, c.supported, c.attributed) for c in answer.citations] == [(1, True, True)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "embedder", "text", "vector", "retrieval"),
+    [
+        ("hybrid", Embedder(), "x", [1.0, 0.0, 0.0], "hybrid"),
+        ("vector", Embedder(), None, [1.0, 0.0, 0.0], "vector"),
+        ("lexical", Embedder(hangs=True), "x", None, "lexical"),
+        ("vector", Embedder(Unavailable("models", "down")), "x", None, "lexical"),
+    ],
+)
+async def test_one_leg_alone(mode: Any, embedder: Embedder, text: Any, vector: Any, retrieval: str) -> None:
+    index = Index([hit(UPS)])
+    found = await service(index=index, embedder=embedder).search("default", "x", limit=5, mode=mode)
+    assert (index.asked[0]["text"], index.asked[0]["vector"], found.retrieval) == (text, vector, retrieval)
+    assert bool(found.degraded) is (retrieval != mode)
 
 
 @pytest.mark.parametrize(

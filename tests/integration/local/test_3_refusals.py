@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Inputs and machines that the role refuses: before it changes anything, and with the value and the way out."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from tests.integration.local.deployment import Deployment, Run
+
+# local_stack_chat or local_stack_embed, by a name for the reader.
+BAD_MODELS: dict[str, tuple[str, Any]] = {
+    "an unknown word": ("local_stack_chat", "bundeld"),
+    "nothing": ("local_stack_chat", {}),
+    "a list": ("local_stack_chat", ["/srv/model.gguf"]),
+    "an address without its sum": ("local_stack_chat", {"url": "https://models.example/m.gguf"}),
+    "a server without a key": ("local_stack_chat", {"base_url": "http://models.example/v1", "model": "m"}),
+    "an embedding model without its name": ("local_stack_embed", {"gguf": "/srv/model.gguf"}),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(bare: Deployment) -> Run:
+    """Every bad input in one run of the role each, and after each what it said."""
+    tasks = []
+    for title, (variable, value) in BAD_MODELS.items():
+        call = {
+            "name": f"Try {title}",
+            "ansible.builtin.include_role": {"name": "homelab.ai.local_stack"},
+            "vars": {variable: value},
+        }
+        said = {
+            "name": "Show",
+            "ansible.builtin.debug": {"msg": f"{title} >>> {{{{ ansible_failed_result | to_json }}}}"},
+        }
+        tasks.append({"name": title, "block": [call], "rescue": [said]})
+    tuning = [str(bare.scratch / "collections/ansible_collections/homelab/ai/playbooks/group_vars/all.yml")]
+    other = bare.variables | {"local_stack_name": "hltest-bad", "local_stack_user": "hltest-bad"}
+    play = {"hosts": "localhost", "gather_facts": False, "vars_files": tuning, "vars": other, "tasks": tasks}
+    playbook = bare.scratch / "bad-inputs.yml"
+    playbook.write_text(json.dumps([play]))
+    return bare.play(str(playbook), "--check")
+
+
+@pytest.mark.parametrize("title", BAD_MODELS)
+def test_a_bad_model_is_refused_with_its_value_and_what_is_allowed(refused: Run, title: str) -> None:
+    variable, value = BAD_MODELS[title]
+    (said,) = (line for line in refused.output.splitlines() if f"{title} >>> " in line)
+    said = said.replace("\\", "")
+    assert f"{variable} is {json.dumps(value)}".replace("\\", "") in said
+    assert (
+        "use bundled, {gguf: PATH}, {url: URL, sha256: SUM} or {base_url: URL, model: NAME, api_key_file: PATH}" in said
+    )
+    assert "an embedding model also needs name and tokenizer" in said
+
+
+def test_a_taken_port_is_refused_with_its_holder_and_the_way_out(bare: Deployment) -> None:
+    other = Deployment(bare.scratch, "hltest-ports", bare.outputs)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 7000 + 8080))
+        taken.listen()
+        run = other.run(local_stack_port_base=7000, expect=2)
+    assert f"port 15080 is taken by process {os.getpid()} (" in run.output
+    assert "stop it, or move the stack with local_stack_port_base" in run.output
+    assert run.changed == 0 and other.listing() == []
+
+
+def test_the_ports_of_another_stack_are_taken_too(stack: Deployment) -> None:
+    other = Deployment(stack.scratch, "hltest-ports", stack.outputs)
+    run = other.run(expect=2)
+    for program, port in (("nats", 5000 + 4222), ("query", 5000 + 8080)):
+        assert f"port {port} is taken by process {stack.pids()[program]} (" in run.output
+    assert run.changed == 0 and other.listing() == []

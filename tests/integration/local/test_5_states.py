@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A stack that does not get well, then stopped, started, absent, purged: each from where the last one left it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.integration.local.deployment import Deployment, answers
+
+NOTE = b"# Kept\n\nThe pump in the cellar is called Agathe.\n"
+
+
+def headers(stack: Deployment) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stack.secrets()['api-user']}"}
+
+
+def ingest(stack: Deployment) -> str:
+    answer = httpx.post(
+        stack.url(8080) + "/v1/documents",
+        files={"file": ("kept.md", NOTE)},
+        headers=headers(stack),
+        timeout=60,
+        trust_env=False,
+    )
+    answer.raise_for_status()
+    return str(answer.json()["id"])
+
+
+def raw_objects(stack: Deployment) -> list[Path]:
+    return [path for path in (stack.data / "objects" / "raw-documents").rglob("*") if path.is_file()]
+
+
+def test_a_service_that_does_not_get_well_shows_its_last_log_lines(stack: Deployment) -> None:
+    model = Path("/var/tmp/hltest-not-a-model.gguf")
+    model.write_text("This is a text, and no model.\n")
+    model.chmod(0o644)
+    try:
+        run = stack.run("-e", "local_stack_wait_seconds=5", local_stack_chat={"gguf": str(model)}, expect=2)
+    finally:
+        model.unlink()
+    assert "llama-chat is not well after 5 s (http://127.0.0.1:13082/health: " in run.output
+    last = (stack.logs / "llama-chat.log").read_text(errors="replace").strip().splitlines()[-1]
+    said = run.output.partition("llama-chat is not well")[2]
+    assert "Its last log lines:" in said and str(model) in said, last
+
+
+def test_stopped_leaves_no_process_and_started_finds_everything_again(stack: Deployment) -> None:
+    document = ingest(stack)
+    secrets = stack.secrets()
+    assert stack.processes()
+    run = stack.run(local_stack_state="stopped")
+    assert run.changed_tasks() == ["Stop the supervisor and all that it runs"]
+    assert stack.processes() == [] and not answers(stack.url(8080) + "/healthz")
+    assert stack.run(local_stack_state="stopped").changed == 0
+
+    stack.run()
+
+    assert answers(stack.url(8080) + "/readyz")
+    assert stack.secrets() == secrets
+    found = httpx.get(f"{stack.url(8080)}/v1/documents/{document}", headers=headers(stack), timeout=60, trust_env=False)
+    assert found.status_code == 200 and found.json()["id"] == document
+
+
+def test_absent_keeps_data_and_secrets(stack: Deployment) -> None:
+    secrets, objects = stack.secrets(), raw_objects(stack)
+    assert secrets and objects
+    # As typed on a command line, where `false` is a word, and not empty.
+    stack.run("-e", "local_stack_state=absent", "-e", "local_stack_purge_data=false")
+    assert stack.processes() == []
+    assert not stack.lib.exists() and not (Path("/run") / stack.name).exists()
+    assert sorted(path.name for path in stack.config.iterdir()) == ["secrets"]
+    assert stack.secrets() == secrets and raw_objects(stack) == objects
+    assert (stack.data / "postgres" / "PG_VERSION").is_file()
+    assert stack.run(local_stack_state="absent").changed == 0
+
+
+def test_purged_leaves_nothing_not_even_the_user(stack: Deployment) -> None:
+    assert f"user {stack.name}" in stack.listing() and f"group {stack.name}" in stack.listing()
+    stack.run("-e", "local_stack_state=absent", "-e", "local_stack_purge_data=true")
+    assert stack.listing() == []
