@@ -66,7 +66,8 @@ def check(context: Context) -> Counts:
 def end_to_end(context: Context) -> Counts:
     """Deploys `homelab.ai.local` from the installed artefact and runs tests/e2e; removes the stack in any case.
 
-    test_retrieval.py is left out: it was not yet run against a deployed stack (docs/not-exercised.md). The tests find the stack by HOMELAB_E2E (JSON: the variables of the deployment) and ANSIBLE_COLLECTIONS_PATH.
+    test_retrieval.py is left out: it was not yet run against a deployed stack (docs/not-exercised.md).
+    The tests find the stack by HOMELAB_E2E (JSON: the variables of the deployment) and ANSIBLE_COLLECTIONS_PATH.
     """
     collections = installed(context)
     if collections is None:
