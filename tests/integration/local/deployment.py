@@ -78,17 +78,20 @@ class Deployment:
 
     # ------------------------------------------------------------ the role
 
+    @property
+    def collection(self) -> Path:
+        return self.scratch / "collections" / "ansible_collections" / "homelab" / "ai"
+
     def take_snapshot(self) -> None:
         """The collection as it is now: an edit of the checkout in the middle of the tests would change the runtime."""
-        target = self.scratch / "collections" / "ansible_collections" / "homelab" / "ai"
-        target.mkdir(parents=True)
+        self.collection.mkdir(parents=True)
         ignore = shutil.ignore_patterns("__pycache__", ".*_cache", "build")
         for name in SHIPPED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, target / name, ignore=ignore)
+                shutil.copytree(source, self.collection / name, ignore=ignore)
             else:
-                shutil.copy2(source, target / name)
+                shutil.copy2(source, self.collection / name)
 
     def play(self, playbook: str, *arguments: str, expect: int = 0) -> Run:
         """Runs with everything shown (-vvv --diff), and holds that no secret is among it."""

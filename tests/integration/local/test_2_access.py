@@ -65,7 +65,9 @@ async def refusals(url: str, user: str, *subjects: str, heard: str = "") -> list
             await client.publish(subject, b"{}")
         if heard:
             await client.subscribe(heard)
-        await client.flush()  # the server answers in order, so that its refusals are here before this answer
+        # The server answers in order, but nats-py's first ping may overtake what was published before it.
+        await client.flush()
+        await client.flush()
     finally:
         await client.close()
     return errors

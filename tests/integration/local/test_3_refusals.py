@@ -38,7 +38,7 @@ def refused(bare: Deployment) -> Run:
             "ansible.builtin.debug": {"msg": f"{title} >>> {{{{ ansible_failed_result | to_json }}}}"},
         }
         tasks.append({"name": title, "block": [call], "rescue": [said]})
-    tuning = [str(bare.scratch / "collections/ansible_collections/homelab/ai/playbooks/group_vars/all.yml")]
+    tuning = [str(bare.collection / "playbooks" / "group_vars" / "all.yml")]
     other = bare.variables | {"local_stack_name": "hltest-bad", "local_stack_user": "hltest-bad"}
     play = {"hosts": "localhost", "gather_facts": False, "vars_files": tuning, "vars": other, "tasks": tasks}
     playbook = bare.scratch / "bad-inputs.yml"

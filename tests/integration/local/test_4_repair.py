@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import copy
-
 import yaml
 
-from tests.integration.local.deployment import ROOT, Deployment
+from tests.integration.local.deployment import Deployment
 
 
 def test_a_stopped_program_starts_and_a_changed_setting_restarts_its_program_alone(stack: Deployment) -> None:
     """One run for both: `graph` was stopped by hand, `embed` got another batch size."""
-    tuning = yaml.safe_load((ROOT / "playbooks" / "group_vars" / "all.yml").read_text())["homelab_tuning"]
-    tuning = copy.deepcopy(tuning)
+    tuning = yaml.safe_load((stack.collection / "playbooks" / "group_vars" / "all.yml").read_text())["homelab_tuning"]
     tuning["components"]["embed"]["settings"]["batch"] += 1
     before = stack.pids()
     stack.supervise("stop", "graph")
