@@ -55,10 +55,14 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[None]:
     """Serves `app` while the block runs."""
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
     server = _Server(config)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    # asyncio sets TCP_NODELAY only where the protocol is named. Without it a reply on a kept connection, whose head and
+    # body are two writes, waits 40 ms for the client's delayed acknowledgement.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()  # from here on a client may connect; it is answered once the server runs
     except OSError as error:
         listener.close()
         raise SettingsError(f"HOMELAB_HTTP_PORT {host}:{port} cannot be opened: {error.strerror}") from error

@@ -11,10 +11,16 @@ from typing import Any
 import logfire
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+# logfire's default is an exponential histogram, which the Prometheus exporter cannot write (AttributeError).
+_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+_VIEWS = (View(instrument_name="homelab_stage_duration", aggregation=ExplicitBucketHistogramAggregation(_SECONDS)),)
 
 
 class JsonLines(logging.Formatter):
@@ -53,7 +59,7 @@ def configure(service: str, *, level: str = "INFO") -> None:
         service_name=f"homelab-{service}",
         console=False,
         inspect_arguments=False,
-        metrics=logfire.MetricsOptions(additional_readers=[PrometheusMetricReader()]),
+        metrics=logfire.MetricsOptions(additional_readers=[PrometheusMetricReader()], views=_VIEWS),
         distributed_tracing=True,
     )
     propagate.set_global_textmap(TraceContextTextMapPropagator())
