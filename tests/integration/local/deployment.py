@@ -148,9 +148,12 @@ class Deployment:
         return subprocess.run(control, capture_output=True, text=True, check=False, timeout=120).stdout.strip()
 
     def pids(self) -> dict[str, int]:
-        """Process by running program."""
+        """Process by running program, once none is starting: the supervisor says so for its first two seconds."""
         found = {}
-        for line in self.supervise("status").splitlines():
+        deadline = time.monotonic() + 15
+        while " STARTING " in (status := self.supervise("status") + "\n") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        for line in status.splitlines():
             if match := re.match(r"(\S+) +RUNNING +pid (\d+)", line):
                 found[match[1]] = int(match[2])
         return found
