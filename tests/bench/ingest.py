@@ -18,9 +18,7 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -47,6 +45,7 @@ from homelab_workers.model_registry import EmbeddingModel, chunk_window, embeddi
 from homelab_workers.ports import ExtractLimits, Progress
 from homelab_workers.stages.chunking import chunk_structure, embedding_text
 from homelab_workers.stages.graph import structural_triples
+from tests.manual import NoManual, bash_manual
 
 RATIO_ALLOWED = 1.25
 PEAK_ALLOWED_MB = 800
@@ -134,36 +133,6 @@ def answered(response: httpx.Response) -> Any:
 
 def load() -> str:
     return f"load average {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores"
-
-
-# ---------------------------------------------------------------- the document
-
-
-def bash_manual(cache: Path) -> Path:
-    """bashref.pdf, from the cache or the package archive."""
-    pdf = cache / "bashref.pdf"
-    if pdf.is_file():
-        return pdf
-    missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
-    if missing:
-        sys.exit(
-            f"{pdf} is missing, and so is {' and '.join(missing)} to fetch it: put it there or name a PDF by --pdf"
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as name:
-        folder = Path(name)
-        fetched = subprocess.run(
-            ["apt-get", "download", "bash-doc"], cwd=folder, capture_output=True, text=True, check=False
-        )
-        packages = sorted(folder.glob("bash-doc_*.deb"))
-        if not packages:
-            sys.exit(
-                f"{pdf} is missing and `apt-get download bash-doc` failed: {fetched.stderr.strip()[-300:]}; "
-                "run `apt-get update`, put the file there, or name a PDF by --pdf"
-            )
-        subprocess.run(["dpkg-deb", "-x", packages[0], folder / "files"], check=True)
-        shutil.move(folder / "files/usr/share/doc/bash/bashref.pdf", pdf)
-    return pdf
 
 
 # ---------------------------------------------------------------- memory
@@ -495,7 +464,11 @@ def main() -> None:
     given = parser.parse_args()
     if given.rounds < 3:
         parser.error(f"--rounds is {given.rounds}: a median needs at least 3")
-    found = report(asyncio.run(measure(stack_of(given), given, given.pdf or bash_manual(given.cache))))
+    try:
+        manual = given.pdf or bash_manual(given.cache)
+    except NoManual as reason:
+        sys.exit(f"{reason}; or name a PDF by --pdf")
+    found = report(asyncio.run(measure(stack_of(given), given, manual)))
     if given.json:
         print(json.dumps(found, indent=1))
     else:

@@ -25,6 +25,7 @@ import psycopg
 import pytest
 
 from tests.integration.extract import documents
+from tests.manual import NoManual, bash_manual
 
 DEMO = Path(__file__).parents[2] / "demo" / "documents"
 FINISHED = ("graphed", "failed", "superseded")
@@ -186,17 +187,10 @@ def handbook() -> Path:
 
 @pytest.fixture(scope="session")
 def bashref(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 196-page manual of Debian's package bash-doc."""
-    installed = Path("/usr/share/doc/bash/bashref.pdf")
-    if installed.is_file():
-        return installed
-    folder = tmp_path_factory.mktemp("bash-doc")
-    fetched = subprocess.run(["apt-get", "download", "bash-doc"], cwd=folder, capture_output=True, check=False)
-    packages = list(folder.glob("bash-doc_*.deb"))
-    if fetched.returncode != 0 or not packages:
-        pytest.skip("bash-doc could not be downloaded: apt-get update, then apt-get download bash-doc")
-    subprocess.run(["dpkg-deb", "-x", packages[0], folder], check=True)
-    return next(folder.rglob("bashref.pdf"))
+    try:
+        return bash_manual(tmp_path_factory.mktemp("bash-doc"))
+    except NoManual as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ from homelab_workers.contracts import (
     Structure,
     graph_iri,
 )
-from homelab_workers.errors import Crashed, Rejected
+from homelab_workers.errors import Crashed, Rejected, TextRefused
 from homelab_workers.ports import Extraction, ExtractLimits
 from homelab_workers.stages.base import Context, Outgoing
 from homelab_workers.stages.chunk import ChunkStage
@@ -90,8 +90,9 @@ class ScriptedEmbedder:
 
     async def embed(self, texts: Sequence[str], *, kind: Literal["document", "query"]) -> list[list[float]]:
         self.batches.append(list(texts))
-        if any("unembeddable" in text for text in texts):
-            raise Rejected("text_refused", "the model refuses this text.", "none")
+        for index, text in enumerate(texts):
+            if "unembeddable" in text:
+                raise TextRefused(index, "the model refuses this text.")
         return [[math.sin(len(text) + i) for i in range(DIMENSION)] for text in texts]
 
 

@@ -26,6 +26,18 @@ class Rejected(HomelabError):
         self.fix = fix
 
 
+class TextRefused(Rejected):
+    """A model server refuses one text of a batch; `index` is its place in what `embed` was given."""
+
+    def __init__(self, index: int, message: str) -> None:
+        super().__init__(
+            "text_refused",
+            message,
+            "check that EMBEDDING_MODEL and TOKENIZER_FILE are those of the served model, or lower CHUNK_SIZE",
+        )
+        self.index = index
+
+
 class Crashed(HomelabError):
     """The work on this input died (killed, out of memory, over its time): try again, then give up.
 

@@ -102,7 +102,10 @@ class Embedder(Protocol):
     dimension: int
 
     async def embed(self, texts: Sequence[str], *, kind: Literal["document", "query"]) -> list[list[float]]:
-        """One unit-length vector per text, in order. Prefixes are the embedder's business."""
+        """One unit-length vector per text, in order. Prefixes are the embedder's business.
+
+        Raises TextRefused for the first text that the model refuses by itself.
+        """
         ...
 
 
@@ -131,10 +134,6 @@ class GraphStore(Protocol):
         ...
 
     async def drop(self, graph: str) -> None: ...
-
-    async def query(self, sparql: str, *, timeout: float) -> dict[str, Any]:
-        """SPARQL 1.1 JSON results. Whoever passes a user's query has checked it first."""
-        ...
 
 
 # ---------------------------------------------------------------- catalog
@@ -226,6 +225,13 @@ class CatalogUnit(Protocol):
     async def flip(self, doc_id: UUID, version: str, model: str) -> Literal["flipped", "superseded", "already"]: ...
 
     async def graphed(self, doc_id: UUID, version: str) -> None: ...
+
+    async def request_delete(self, doc_id: UUID) -> int | None:
+        """Sets the tombstone: the document is served no longer. Returns its wanted_seq, None when unknown.
+
+        A repeat on a document that is still being deleted returns the same number.
+        """
+        ...
 
     async def superseded(self, doc_id: UUID, version: str) -> None: ...
 

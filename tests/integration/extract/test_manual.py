@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from homelab_workers.adapters.docling import DoclingExtractor
 from homelab_workers.ports import ExtractLimits
+from tests.manual import NoManual, bash_manual
 
 MAX_PEAK_KIB = 800_000
 """The bound of issue 3."""
@@ -18,17 +17,10 @@ MAX_PEAK_KIB = 800_000
 
 @pytest.fixture
 def bashref(tmp_path: Path) -> Path:
-    """The file is not committed: it is taken from the package, installed or not."""
-    installed = Path("/usr/share/doc/bash/bashref.pdf")
-    if installed.exists():
-        return installed
-    if shutil.which("apt-get") is None:
-        pytest.skip("bashref.pdf comes with Debian's bash-doc, and this machine has no apt-get")
-    fetched = subprocess.run(["apt-get", "download", "bash-doc"], cwd=tmp_path, capture_output=True, text=True)
-    if fetched.returncode != 0:
-        pytest.skip(f"bash-doc cannot be downloaded: {fetched.stderr.strip()[-200:]}")
-    subprocess.run(["dpkg", "-x", str(next(tmp_path.glob("bash-doc*.deb"))), "package"], cwd=tmp_path, check=True)
-    return tmp_path / "package/usr/share/doc/bash/bashref.pdf"
+    try:
+        return bash_manual(tmp_path)
+    except NoManual as reason:
+        pytest.skip(str(reason))
 
 
 async def test_manual(bashref: Path, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homelab_workers.adapters.openai import OpenAIChat, OpenAIEmbedder, TextRefused, token_bound
+from homelab_workers.adapters.openai import OpenAIChat, OpenAIEmbedder, token_bound
 from homelab_workers.adapters.tokenizer import FileTokenizer
 from homelab_workers.contracts import Block, Section, Structure, doc_id_for
-from homelab_workers.errors import AuthRefused
+from homelab_workers.errors import AuthRefused, TextRefused
 from homelab_workers.model_registry import embedding_model
 from homelab_workers.ports import Message
 from homelab_workers.stages.chunking import chunk_structure, embedding_text

@@ -107,9 +107,11 @@ async def test_a_new_version_replaces_the_old_one(rig: QueryRig) -> None:
 async def test_a_tombstone_ends_serving_at_once(rig: QueryRig) -> None:
     where = collection()
     doc_id = await rig.serve(Doc("a.txt", [("A", 1, "the lamp is red")], where), graph=False)
-    first = await rig.deps.documents.request_delete(doc_id)
+    async with rig.catalog.unit(doc_id) as unit:
+        first = await unit.request_delete(doc_id)
     assert await found(rig, where, "lamp red") == []
-    assert await rig.deps.documents.request_delete(doc_id) == first
+    async with rig.catalog.unit(doc_id) as unit:
+        assert await unit.request_delete(doc_id) == first
 
 
 async def test_poisoned_passages_do_not_crowd_out_the_true_source(rig: QueryRig) -> None:

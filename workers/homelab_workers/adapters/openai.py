@@ -13,7 +13,7 @@ from typing import Any, Literal, NoReturn, Self
 
 import httpx
 
-from ..errors import AuthRefused, Rejected, Unavailable
+from ..errors import AuthRefused, Rejected, TextRefused, Unavailable
 from ..model_registry import EmbeddingModel
 from ..ports import Message
 
@@ -29,18 +29,6 @@ MESSAGE_TOKENS = 16
 """Role markers of one message: ChatML takes 5, Llama 3 takes 6, Harmony and GLM less than 16."""
 TEMPLATE_TOKENS = 64
 """What a chat template adds once: begin marker, a default system prompt, the assistant's opening."""
-
-
-class TextRefused(Rejected):
-    """The server refuses one text of a batch; `index` is its place in what `embed` was given."""
-
-    def __init__(self, index: int, message: str) -> None:
-        super().__init__(
-            "text_refused",
-            message,
-            "check that EMBEDDING_MODEL and TOKENIZER_FILE are those of the served model, or lower CHUNK_SIZE",
-        )
-        self.index = index
 
 
 class _Client:

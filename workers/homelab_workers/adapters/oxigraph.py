@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import httpx
 
 from ..errors import Unavailable
@@ -27,23 +24,6 @@ class OxigraphStore:
     async def drop(self, graph: str) -> None:
         await self._send("DELETE", "/store", params={"graph": graph}, missing_is_fine=True)
 
-    async def query(self, sparql: str, *, timeout: float) -> dict[str, Any]:
-        response = await self._send(
-            "POST",
-            "/query",
-            content=sparql.encode(),
-            headers={"Content-Type": "application/sparql-query", "Accept": "application/sparql-results+json"},
-            timeout=timeout,
-        )
-        # An error after the first byte arrives as HTTP 200 with its text inside the JSON.
-        try:
-            result = json.loads(response.content)
-        except ValueError as error:
-            raise Unavailable("graph", f"the triple store broke off its answer: {response.text[-200:]!r}") from error
-        if not isinstance(result, dict):
-            raise Unavailable("graph", "the triple store's answer is not a SPARQL result")
-        return result
-
     async def close(self) -> None:
         await self._http.aclose()
 
@@ -55,14 +35,10 @@ class OxigraphStore:
         params: dict[str, str] | None = None,
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
-        timeout: float | None = None,
         missing_is_fine: bool = False,
     ) -> httpx.Response:
-        limit = httpx.USE_CLIENT_DEFAULT if timeout is None else httpx.Timeout(timeout)
         try:
-            response = await self._http.request(
-                method, path, params=params, content=content, headers=headers, timeout=limit
-            )
+            response = await self._http.request(method, path, params=params, content=content, headers=headers)
         except httpx.HTTPError as error:
             raise Unavailable("graph", f"{type(error).__name__} at {method} {path}") from error
         if response.status_code == 404 and missing_is_fine:

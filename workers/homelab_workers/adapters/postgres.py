@@ -338,12 +338,13 @@ class PostgresUnit:
         )
 
     async def request_delete(self, doc_id: UUID) -> int | None:
-        """The tombstone: nothing below it is served from now on. None when there is nothing to delete."""
         cursor = await self._connection.execute(
             """
-            UPDATE documents d SET wanted_seq = wanted_seq + 1, deleted_seq = wanted_seq + 1, active_version = NULL
-            WHERE id = %s AND EXISTS (SELECT FROM document_versions v WHERE v.document_id = d.id
-                AND v.state <> 'deleted') RETURNING wanted_seq
+            UPDATE documents d SET active_version = NULL,
+                wanted_seq = CASE WHEN d.deleted_seq = d.wanted_seq THEN d.wanted_seq ELSE d.wanted_seq + 1 END,
+                deleted_seq = CASE WHEN d.deleted_seq = d.wanted_seq THEN d.wanted_seq ELSE d.wanted_seq + 1 END
+            WHERE d.id = %s AND EXISTS (SELECT FROM document_versions v WHERE v.document_id = d.id)
+            RETURNING deleted_seq
             """,
             (doc_id,),
         )
@@ -351,7 +352,9 @@ class PostgresUnit:
         if row is None:
             return None
         await self._connection.execute(
-            "UPDATE document_versions SET state = 'deleting', updated_at = now() WHERE document_id = %s", (doc_id,)
+            "UPDATE document_versions SET state = 'deleting', attempts = 0, updated_at = now()"
+            " WHERE document_id = %s AND state <> 'deleting'",
+            (doc_id,),
         )
         return int(row[0])
 

@@ -237,30 +237,6 @@ class PostgresDocuments:
             )
             return [_status(row) for row in await cursor.fetchall()]
 
-    async def request_delete(self, doc_id: UUID) -> int | None:
-        async with _connection(self._pool) as connection, connection.transaction():
-            # The lock of PostgresCatalog.unit: the tombstone never falls between two steps of a stage.
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"doc:{doc_id}",))
-            cursor = await connection.execute(
-                """
-                UPDATE documents d SET active_version = NULL,
-                    wanted_seq = CASE WHEN d.deleted_seq = d.wanted_seq THEN d.wanted_seq ELSE d.wanted_seq + 1 END,
-                    deleted_seq = CASE WHEN d.deleted_seq = d.wanted_seq THEN d.wanted_seq ELSE d.wanted_seq + 1 END
-                WHERE d.id = %s AND EXISTS (SELECT FROM document_versions v WHERE v.document_id = d.id)
-                RETURNING deleted_seq
-                """,
-                (doc_id,),
-            )
-            row = await cursor.fetchone()
-            if row is None:
-                return None
-            await connection.execute(
-                "UPDATE document_versions SET state = 'deleting', attempts = 0, updated_at = now()"
-                " WHERE document_id = %s AND state <> 'deleting'",
-                (doc_id,),
-            )
-            return int(row[0])
-
 
 def _status(row: dict[str, Any]) -> DocumentStatus:
     versions = [

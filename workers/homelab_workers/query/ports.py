@@ -106,13 +106,6 @@ class Documents(Protocol):
         """Newest first."""
         ...
 
-    async def request_delete(self, doc_id: UUID) -> int | None:
-        """Sets the tombstone: the document is served no longer. Returns its wanted_seq, None when unknown.
-
-        A repeat on a document that is still being deleted returns the same number.
-        """
-        ...
-
 
 class GraphReader(Protocol):
     """A triple store, read only. The caller has checked the query (query/sparql.py)."""

@@ -86,7 +86,8 @@ def document_routes(deps: Deps) -> APIRouter:
     @guarded.delete("/v1/documents/{doc_id}")
     async def delete(doc_id: UUID) -> Response:
         """202: it is served no longer from now on; its traces are removed behind that."""
-        wanted_seq = await deps.documents.request_delete(doc_id)
+        async with deps.catalog.unit(doc_id) as unit:
+            wanted_seq = await unit.request_delete(doc_id)
         if wanted_seq is None:
             raise _unknown(doc_id)
         degraded: list[str] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import json
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -23,6 +22,7 @@ from ..adapters.postgres import PostgresCatalog
 from ..contracts import DeadLetter, Location, State
 from ..errors import AuthRefused, Unavailable
 from ..ports import ObjectStore
+from ..query.auth import Keys
 from .reconciler import Reconciler
 
 STREAM = "DLQ"
@@ -45,14 +45,14 @@ def admin_routes(
     catalog: PostgresCatalog, bus: JetStream, objects: ObjectStore, reconciler: Reconciler, keys: str
 ) -> list[Route]:
     """`keys` is the JSON of QUERY_KEYS; only entries with `admin: true` open these routes."""
-    admins = {digest for digest, entry in json.loads(keys).items() if entry.get("admin")}
+    known = Keys.parse(keys)
     admin = _Admin(catalog, bus, objects, reconciler)
 
     def guarded(endpoint: Endpoint) -> Endpoint:
         @functools.wraps(endpoint)
         async def check(request: Request) -> Response:
-            scheme, _, key = request.headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or hashlib.sha256(key.encode()).hexdigest() not in admins:
+            caller = known.caller(request.headers.get("authorization"))
+            if caller is None or not caller.admin:
                 return _error(401, "an admin key is needed: Authorization: Bearer <admin key>")
             try:
                 return await endpoint(request)

@@ -182,8 +182,7 @@ class Consumer:
                     await self._bus.publish(item.event, msg_id=item.msg_id)
                 await delivery.ack()
                 self._refused = 0
-                if self._route.stage == "embed":
-                    self._breaker.success()
+                self._breaker.success()
             else:
                 await self._failed(delivery, event, result)
         except Unavailable as error:

@@ -13,10 +13,9 @@ from ..adapters.docling.engine import engine
 from ..adapters.jetstream import JetStream
 from ..adapters.objects import open_store
 from ..adapters.openai import OpenAIChat, OpenAIEmbedder
-from ..adapters.oxigraph import OxigraphStore
 from ..adapters.postgres import PostgresCatalog
 from ..adapters.search_postgres import PostgresDocuments, PostgresSearch
-from ..adapters.sparql_read import SparqlReader
+from ..adapters.sparql_read import JSON_RESULTS, SparqlReader
 from ..adapters.tokenizer import FileTokenizer
 from ..errors import Unavailable
 from ..model_registry import embedding_model
@@ -72,7 +71,7 @@ async def serve_query(
             fingerprint=settings.pipeline(engine()).fingerprint(),
             metrics=metrics_page,
             tokenizer=FileTokenizer(env.path("TOKENIZER_FILE"), model),
-            checks={**checks, "graph": _graph_check(env.text("OXIGRAPH_ENDPOINT")), "models": _models_check(endpoint)},
+            checks={**checks, "graph": _graph_check(graph), "models": _models_check(endpoint)},
             signing_key=env.text("CONTENT_SIGNING_KEY").encode(),
         )
         async with serving(create_app(deps), settings.http_host, settings.http_port):
@@ -104,15 +103,12 @@ def _share(env: Environment, name: str, default: float) -> float:
     return share
 
 
-def _graph_check(endpoint: str) -> Check:
+def _graph_check(graph: SparqlReader) -> Check:
     async def check() -> str | None:
-        store = OxigraphStore(endpoint)
         try:
-            await store.query("ASK {}", timeout=2.0)
+            await graph.read("ASK {}", accept=JSON_RESULTS, seconds=2.0, max_bytes=1024)
         except Unavailable as error:
             return error.message
-        finally:
-            await store.close()
         return None
 
     return check

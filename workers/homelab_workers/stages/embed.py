@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from ..contracts import Chunked, EmbedCompleted, EmbedRequested, chunk_id_for
-from ..errors import HomelabError, Rejected
+from ..errors import HomelabError, Rejected, TextRefused
 from ..ports import Catalog, Embedder, Progress
 from .base import DEAD, FINISHED, Context, Outgoing, outgoing
 from .chunking import embedding_text
@@ -114,20 +114,16 @@ class Embed:
         vectors: dict[UUID, list[float] | Rejected] = {}
         for start in range(0, len(texts), self._batch):
             piece = texts[start : start + self._batch]
-            try:
-                found = await self._embedder.embed([text for _, text in piece], kind="document")
-                vectors.update(zip((chunk_id for chunk_id, _ in piece), found, strict=True))
-            except Rejected:
-                # One text is refused: its neighbours are embedded one by one and keep their vectors.
-                for chunk_id, text in piece:
-                    vectors[chunk_id] = await self._alone(text)
+            while piece:
+                try:
+                    found = await self._embedder.embed([text for _, text in piece], kind="document")
+                except TextRefused as error:
+                    # Only the text at fault is left out: its neighbours get their vectors.
+                    vectors[piece.pop(error.index)[0]] = error
+                else:
+                    vectors.update(zip((chunk_id for chunk_id, _ in piece), found, strict=True))
+                    break
         return vectors
-
-    async def _alone(self, text: str) -> list[float] | Rejected:
-        try:
-            return (await self._embedder.embed([text], kind="document"))[0]
-        except Rejected as error:
-            return error
 
     async def _store(self, doc_id: UUID, version: str, vectors: dict[UUID, list[float]]) -> list[Outgoing]:
         async with self._catalog.staging(doc_id, vectors) as unit:

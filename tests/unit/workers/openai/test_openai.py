@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from homelab_workers.adapters.openai import OpenAIChat, OpenAIEmbedder, TextRefused, token_bound
-from homelab_workers.errors import AuthRefused, Rejected, Unavailable
+from homelab_workers.adapters.openai import OpenAIChat, OpenAIEmbedder, token_bound
+from homelab_workers.errors import AuthRefused, Rejected, TextRefused, Unavailable
 from homelab_workers.model_registry import EmbeddingModel
 from homelab_workers.ports import Message
 
