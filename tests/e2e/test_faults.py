@@ -7,7 +7,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,18 @@ def killed_inside(stack: Stack, doc_id: str, state: str, lock: str, service: str
         stack.kill(service)
 
 
+@pytest.fixture
+def asleep(stack: Stack) -> Iterator[None]:
+    """The services that take a document over sleep; whatever the test did, they are awake after it."""
+    for service in ("chunk", "graph"):
+        stack.signal(service, signal.SIGSTOP)
+    yield
+    for service in ("chunk", "graph"):
+        stack.signal(service, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("asleep")
 def test_every_worker_is_killed_once_in_the_middle(stack: Stack, bashref: Path) -> None:
-    stack.signal("chunk", signal.SIGSTOP)
-    stack.signal("graph", signal.SIGSTOP)
     accepted = stack.upload("bashref.pdf", bashref.read_bytes(), "killed")
     doc_id = accepted["id"]
     wait_row(stack, doc_id, lambda row: row["state"] == "received" and row["attempts"] == 1, seconds=60)

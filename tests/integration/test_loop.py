@@ -30,6 +30,16 @@ METERS = telemetry.Meters()
 Behaviour = Callable[[int, Any], Awaitable[loop.Result]]
 
 
+class Gauge:
+    """Keeps what is shown on /metrics."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def set(self, value: float, _: dict[str, str]) -> None:
+        self.values.append(value)
+
+
 @pytest.fixture(autouse=True)
 def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """The policy's shape with delays of tenths of a second."""
@@ -250,6 +260,8 @@ async def test_models_down_opens_the_breaker_and_the_message_stays(
 ) -> None:
     monkeypatch.setattr("homelab_workers.runtime.breaker.BREAKER_SECONDS", 1.0)
     monkeypatch.setattr("homelab_workers.runtime.breaker.MODEL_DELAYS", (0.1, 0.1, 0.1))
+    gauge = Gauge()
+    monkeypatch.setattr(METERS, "breaker", gauge)
     breaker = Breaker("models")
     states: list[str] = []
 
@@ -261,6 +273,20 @@ async def test_models_down_opens_the_breaker_and_the_message_stays(
     await bench.run(behaviour, until=bench.settled, breaker=breaker, stage="embed", batch=4)
     assert states == ["closed"] * 5 + ["half_open"] * 2, "after five failures only probes get through"
     assert await bench.letters() == [] and breaker.state == "closed"
+    assert gauge.values == [0] * 4 + [1] * 2 + [0], "0 closed, 1 open or half-open"
+
+
+async def test_the_lag_is_what_waits_behind_the_last_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge = Gauge()
+    monkeypatch.setattr(METERS, "lag", gauge)
+
+    async def behaviour(_: int, __: Any) -> loop.Result:
+        return []
+
+    for _ in range(3):
+        await bench.send(GOOD)
+    await bench.run(behaviour, until=bench.settled)
+    assert gauge.values[:3] == [2, 1, 0]
 
 
 async def test_stopping_finishes_what_is_in_hand(bench: Bench) -> None:

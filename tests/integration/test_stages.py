@@ -7,6 +7,7 @@ real ones is the end-to-end suite's work.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -38,6 +39,7 @@ from homelab_workers.contracts import (
     Section,
     Structure,
     graph_iri,
+    raw_location,
 )
 from homelab_workers.errors import Crashed, Rejected, TextRefused
 from homelab_workers.ports import Extraction, ExtractLimits
@@ -303,6 +305,26 @@ async def test_deletion_takes_rows_objects_and_graph(rig: Rig, oxigraph: str) ->
     assert rig.sql("SELECT count(*) FROM document_versions WHERE document_id = %s", done.doc_id) == [(0,)]
     assert [key async for key in rig.objects.keys("processed", f"{done.doc_id}")] == []
     assert triples(oxigraph, done.doc_id) == 0
+
+
+async def test_a_raw_object_goes_with_its_last_document(rig: Rig) -> None:
+    content = f"# Shared\n{fresh()}".encode()
+    raw = raw_location(hashlib.sha256(content).hexdigest())
+    await rig.objects.put(raw, content)
+    stage = Delete(rig.catalog, rig.objects, rig.store)
+    left: list[bool] = []
+    documents = [
+        (await rig.pump(IngestRequested(source_uri=str(raw), metadata={"source_id": f"shared:{n}:{raw.key}"})))[-1]
+        for n in (1, 2)
+    ]
+    for done in documents:
+        assert isinstance(done, KgUpsertCompleted)
+        async with rig.catalog.unit(done.doc_id) as unit:
+            seq = await unit.request_delete(done.doc_id)
+        assert seq is not None
+        await stage.handle(DocDeleted(doc_id=done.doc_id, wanted_seq=seq), CONTEXT)
+        left.append(await rig.objects.exists(raw))
+    assert left == [True, False]
 
 
 async def test_a_late_graph_of_an_old_version_does_not_replace_the_new_one(rig: Rig, oxigraph: str) -> None:

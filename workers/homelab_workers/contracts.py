@@ -2,7 +2,7 @@
 """Identity, events and stored records: the single source of what passes between the parts.
 
 The prose is docs/contracts.md; JSON Schemas in workers/schemas are generated from here
-(`python -m homelab_workers.schemas`) and a test fails when they are stale.
+(`python -m homelab_workers.schemas FOLDER`) and a test fails when they are stale.
 Fields that the specification names keep their names.
 """
 

@@ -30,11 +30,16 @@ def bare() -> Iterator[Deployment]:
     if os.geteuid() != 0:
         pytest.skip("the deployment tests make a service user and directories below /etc: run them as root")
     deployment = Deployment(Path(tempfile.mkdtemp(prefix="homelab-local-")))
-    assert deployment.listing() == [], "left by an interrupted run: remove it with local_stack_state=absent"
     deployment.take_snapshot()
+
+    def remove() -> None:
+        if deployment.listing():
+            deployment.run(local_stack_state="absent", local_stack_purge_data=True)
+        assert deployment.listing() == []
+
+    remove()  # what an interrupted run left
     yield deployment
-    if deployment.listing():
-        deployment.run(local_stack_state="absent", local_stack_purge_data=True)
+    remove()
     shutil.rmtree(deployment.scratch)
 
 

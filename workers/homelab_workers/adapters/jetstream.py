@@ -42,6 +42,8 @@ class Delivery:
     sequence: int
     timestamp: datetime
     deliveries: int
+    pending: int
+    """Messages of the durable that were not delivered yet when this one was."""
 
     @property
     def request_id(self) -> str:
@@ -209,4 +211,5 @@ class Subscription:
             sequence=meta.sequence.stream,
             timestamp=meta.timestamp,
             deliveries=meta.num_delivered or 1,
+            pending=meta.num_pending or 0,
         )

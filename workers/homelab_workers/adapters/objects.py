@@ -13,6 +13,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -133,6 +134,16 @@ class DirectoryObjects(_Objects):
 
     def _open(self, bucket: str) -> LocalStore:
         return LocalStore(self.root / bucket, mkdir=True)
+
+    async def written_before(self, bucket: str, moment: datetime) -> AsyncIterator[str]:
+        """Keys of objects whose last write is older; `moment` is aware."""
+        try:
+            async for page in obstore.list(self._bucket(bucket)):
+                for entry in page:
+                    if entry["last_modified"] < moment:
+                        yield entry["path"]
+        except (BaseError, OSError) as error:
+            raise _translated(error, Location(bucket, "")) from error
 
     async def _put(self, location: Location, source: bytes | Path) -> None:
         await super()._put(location, source)

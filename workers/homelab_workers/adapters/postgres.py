@@ -123,6 +123,16 @@ class PostgresCatalog:
             row = await cursor.fetchone()
         return (None, None) if row is None else (row[0], row[1])
 
+    async def source_awaited(self, source_uri: str) -> bool:
+        """True while a version still has to be extracted from this object."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(
+                "SELECT EXISTS (SELECT FROM document_versions WHERE source_uri = %s AND state = 'received')",
+                (source_uri,),
+            )
+            (awaited,) = await _one(cursor)
+        return bool(awaited)
+
     async def content_in_use(self, content_sha256: str, *, apart_from: UUID) -> bool:
         async with self._connection() as connection:
             cursor = await connection.execute(

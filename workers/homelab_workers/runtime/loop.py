@@ -113,6 +113,7 @@ class Consumer:
                 await self._pause(jittered(pick(SERVICE_DELAYS, failures)))
                 continue
             failures = 0
+            self._meters.lag.set(deliveries[-1].pending if deliveries else 0, {"stage": self._route.durable})
             if deliveries:
                 await self._work(deliveries)
 
@@ -183,6 +184,7 @@ class Consumer:
                 await delivery.ack()
                 self._refused = 0
                 self._breaker.success()
+                self._show_breaker()
             else:
                 await self._failed(delivery, event, result)
         except Unavailable as error:
@@ -207,7 +209,7 @@ class Consumer:
             await self._refusal(error)
         elif isinstance(error, Unavailable) and error.target == "models":
             delay = jittered(self._breaker.failure(error))
-            self._meters.breaker.set(0 if self._breaker.state == "closed" else 1, {"target": error.target})
+            self._show_breaker()
             await self._again(delivery, error, delay)
         elif isinstance(error, Unavailable) and error.target == "graph":
             if delivery.deliveries >= GRAPH_TRIES:
@@ -217,6 +219,9 @@ class Consumer:
                 await self._again(delivery, error, jittered(GRAPH_DELAY))
         else:
             await self._again(delivery, error, jittered(pick(SERVICE_DELAYS, delivery.deliveries)))
+
+    def _show_breaker(self) -> None:
+        self._meters.breaker.set(0 if self._breaker.state == "closed" else 1, {"target": self._breaker.target})
 
     async def _again(self, delivery: Delivery, error: HomelabError, delay: float) -> None:
         _log.warning(

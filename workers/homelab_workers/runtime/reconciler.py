@@ -27,7 +27,7 @@ from ..contracts import (
     processed_location,
 )
 from ..errors import AuthRefused, Unavailable
-from ..ports import ObjectStore, Unfinished
+from ..ports import Unfinished
 from ..stages.base import Outgoing, outgoing
 from ..stages.chunk import spans_of
 
@@ -48,20 +48,16 @@ class Reconciler:
         self,
         catalog: PostgresCatalog,
         bus: JetStream,
-        objects: ObjectStore,
         *,
         model: str,
         grace_seconds: int,
         every_seconds: int,
-        raw_days: int,
     ) -> None:
         self._catalog = catalog
         self._bus = bus
-        self._objects = objects
         self._model = model
         self._grace = timedelta(seconds=grace_seconds)
         self._every = every_seconds
-        self._raw_days = raw_days
 
     async def run(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():

@@ -76,7 +76,7 @@ class Meters:
     def __init__(self) -> None:
         meter = metrics.get_meter("homelab")
         self.duration = meter.create_histogram("homelab_stage_duration", unit="s")
-        self.lag = meter.create_gauge("homelab_stage_lag")
+        self.lag = meter.create_gauge("homelab_stage_lag", description="messages behind the last one fetched")
         self.retries = meter.create_counter("homelab_retries")
         self.dead_letters = meter.create_counter("homelab_dlq")
         self.breaker = meter.create_gauge("homelab_breaker_state")

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from starlette.routing import BaseRoute
 
 from ..adapters.jetstream import JetStream
-from ..adapters.objects import open_store
+from ..adapters.objects import DirectoryObjects, open_store
 from ..adapters.oxigraph import OxigraphStore
 from ..adapters.postgres import PostgresCatalog
 from ..contracts import Chunked, DocDeleted, EmbedCompleted, EmbedRequested, Extracted, IngestRequested
@@ -122,6 +122,7 @@ async def _delete(service: Service) -> None:
 
 async def _reconcile(service: Service) -> None:
     from .admin import admin_routes
+    from .raw_expiry import RawExpiry
     from .reconciler import Reconciler
 
     env = service.settings.environment
@@ -129,13 +130,14 @@ async def _reconcile(service: Service) -> None:
     reconciler = Reconciler(
         service.catalog,
         service.bus,
-        objects,
         model=env.text("EMBEDDING_MODEL"),
         grace_seconds=env.whole("RECONCILE_GRACE_SECONDS", 120, least=1),
         every_seconds=env.whole("RECONCILE_EVERY_SECONDS", 15, least=1),
-        raw_days=env.whole("RAW_EXPIRY_DAYS", 90),
     )
     service.background.append(reconciler.run)
+    if isinstance(objects, DirectoryObjects):
+        days = env.whole("RAW_EXPIRY_DAYS", 90, least=1)
+        service.background.append(RawExpiry(service.catalog, objects, days=days).run)
     service.http.extend(admin_routes(service.catalog, service.bus, objects, reconciler, env.text("QUERY_KEYS")))
 
 

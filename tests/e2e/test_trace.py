@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One trace from the upload to the graph, as a collector receives it (`local_stack_otlp_endpoint`)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlparse
+
+import pytest
+from conftest import Stack
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+SERVICES = {f"homelab-{name}" for name in ("query", "extract", "chunk", "embed", "graph")}
+
+
+class Collector:
+    """(service, span) names by trace id, of everything that was exported while it listened."""
+
+    def __init__(self) -> None:
+        self.traces: dict[str, set[tuple[str, str]]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, body: bytes) -> None:
+        request = ExportTraceServiceRequest.FromString(body)
+        with self._lock:
+            for resource in request.resource_spans:
+                names = {item.key: item.value.string_value for item in resource.resource.attributes}
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        seen = self.traces.setdefault(span.trace_id.hex(), set())
+                        seen.add((names["service.name"], span.name))
+
+    def with_document(self, services: set[str]) -> list[set[tuple[str, str]]]:
+        with self._lock:
+            return [spans for spans in self.traces.values() if services <= {service for service, _ in spans}]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    endpoint = json.loads(os.environ.get("HOMELAB_E2E", "{}")).get("local_stack_otlp_endpoint")
+    if not endpoint:
+        pytest.skip("the stack was deployed without local_stack_otlp_endpoint")
+    collected = Collector()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            if self.path == "/v1/traces":
+                collected.take(body)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the test's output is its assertion."""
+
+    with ThreadingHTTPServer(("127.0.0.1", urlparse(endpoint).port or 4318), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield collected
+        server.shutdown()
+        thread.join()
+
+
+def test_one_trace_from_the_upload_to_the_graph(stack: Stack, collector: Collector) -> None:
+    stack.ingest("traced.md", b"# Trace\nThe tracer is a red-necked phalarope.\n", "traced")
+    deadline = time.monotonic() + 60
+    while not (found := collector.with_document(SERVICES)):
+        assert time.monotonic() < deadline, f"no trace holds all services: {collector.traces}"
+        time.sleep(0.2)
+    (spans,) = found
+    names = {name for service, name in spans if service == "homelab-query"}
+    assert any("POST" in name and "/v1/documents" in name for name in names), names
+    assert ("homelab-graph", "graph graph") in spans
