@@ -17,7 +17,14 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StreamConfig
 
 from homelab_workers.adapters.jetstream import JetStream
 from homelab_workers.adapters.postgres import PostgresCatalog
-from homelab_workers.contracts import EmbedCompleted, Extracted, IngestRequested, StructureSummary, doc_id_for
+from homelab_workers.contracts import (
+    EmbedCompleted,
+    Extracted,
+    IngestRequested,
+    KgUpsertCompleted,
+    StructureSummary,
+    doc_id_for,
+)
 from homelab_workers.errors import AuthRefused, Crashed, Rejected, Unavailable
 from homelab_workers.ports import Request
 from homelab_workers.runtime import loop, telemetry
@@ -158,6 +165,21 @@ async def test_a_message_is_acknowledged_after_what_follows_is_stored(bench: Ben
     message = await sub.next_msg(timeout=5)
     assert message.headers["Nats-Msg-Id"] == f"doc.ingest.extracted:{doc_id}:1:0"
     assert message.headers["Homelab-Attempt"] == "0"
+
+
+async def test_what_cannot_be_published_keeps_its_message(bench: Bench) -> None:
+    """The stream of the next event comes into being only after the first try."""
+    following = KgUpsertCompleted(doc_id=doc_id_for("loop"), version="0" * 16, wanted_seq=1, triples_count=1)
+
+    async def behaviour(call: int, event: Any) -> loop.Result:
+        if call == 2:
+            await bench.js.add_stream(name=f"{bench.stream}-KG", subjects=[f"{bench.prefix}kg.>"])
+        return [outgoing(following, following.doc_id, 1, attempt=0)]
+
+    await bench.send(GOOD)
+    await bench.run(behaviour, until=bench.settled)
+    assert len(bench.calls) == 2
+    assert (await bench.js.stream_info(f"{bench.stream}-KG")).state.messages == 1
 
 
 @pytest.mark.parametrize(
