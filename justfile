@@ -16,7 +16,7 @@ _list:
 [no-cd]
 demo *FILES:
     ansible-playbook homelab.ai.local
-    "{{ justfile_directory() }}/scripts/demo" "$@"
+    python3 "{{ justfile_directory() }}/scripts/demo.py" "$@"
 
 # The local stack with inventory variables as arguments, such as -e local_stack_state=stopped
 stack *ARGUMENTS:
@@ -31,6 +31,11 @@ test: _test-tools
 [no-exit-message]
 lint: _test-tools
     @.venv-test/bin/python -m tests.run lint
+
+# The gates of the Ansible community: ansible-test with two cores, documentation, Galaxy's importer
+[no-exit-message]
+gates: _test-tools
+    @.venv-test/bin/python -m tests.run gates
 
 # Tests that start nothing
 [no-exit-message]

@@ -82,7 +82,7 @@ def ndcg(queries: Matrix, documents: Matrix) -> npt.NDArray[np.float64]:
 def interval(difference: npt.NDArray[np.float64]) -> list[float]:
     """95 % bootstrap interval of the mean of paired differences; the seed is fixed."""
     random = np.random.default_rng(1)
-    means = [random.choice(difference, len(difference)).mean() for _ in range(2000)]
+    means = [random.choice(difference, len(difference)).mean() for _unused in range(2000)]
     return [round(float(x), 4) for x in np.percentile(means, [2.5, 97.5])]
 
 
@@ -102,7 +102,7 @@ def main() -> None:
         made = {kind: prepare(folder, kind) for kind in KINDS}
         tokenizer = FileTokenizer(Path(made["f16"]["tokenizer_file"]), MODEL)
         pairs = items(options.documents, tokenizer)
-        queries, documents = [query for query, _ in pairs], [document for _, document in pairs]
+        queries, documents = [query for query, _unused in pairs], [document for _unused, document in pairs]
         clients: dict[str, httpx.Client] = {}
         for kind in KINDS:
             model = Path(made[kind]["embed_gguf"])
@@ -111,7 +111,7 @@ def main() -> None:
         quality = {kind: ndcg(embed(clients[kind], queries), embed(clients[kind], documents)) for kind in KINDS}
         full = sorted(documents, key=len, reverse=True)[:16]
         times: dict[str, list[float]] = {kind: [] for kind in KINDS}
-        for _ in range(options.rounds):
+        for _unused in range(options.rounds):
             for kind in KINDS:
                 times[kind].append(seconds(clients[kind], full))
     loss = quality["f16"] - quality["q8_0"]

@@ -88,7 +88,7 @@ def fit(evidence: Sequence[Evidence]) -> Floor:
     }
     least = min(costs.values())
     best = [pair for pair, value in costs.items() if value == least]
-    cosine = _middle({cosine for cosine, _ in best})
+    cosine = _middle({cosine for cosine, _unused in best})
     return Floor(cosine, _middle({coverage for c, coverage in best if c == cosine}))
 
 

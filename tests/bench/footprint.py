@@ -78,7 +78,7 @@ def disk(directory: Path) -> int:
     """Bytes that are allocated below; a file with several names counts once, links are not followed."""
     seen: set[tuple[int, int]] = set()
     total = 0
-    for folder, _, files in os.walk(directory):
+    for folder, _unused, files in os.walk(directory):
         for name in ("", *files):
             try:
                 entry = (Path(folder) / name).lstat()

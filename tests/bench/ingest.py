@@ -167,7 +167,7 @@ class Peak:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self._ended.set()
         self._thread.join()
 
@@ -263,7 +263,7 @@ def embedded(parts: Parts, chunks: Sequence[Chunk]) -> dict[uuid.UUID, list[floa
     vectors: dict[uuid.UUID, list[float]] = {}
     for start in range(0, len(texts), parts.batch):
         piece = texts[start : start + parts.batch]
-        body = {"model": "embed", "input": [text for _, text in piece], "encoding_format": "float"}
+        body = {"model": "embed", "input": [text for _unused, text in piece], "encoding_format": "float"}
         for item in answered(parts.llama.post("/v1/embeddings", json=body))["data"]:
             vectors[piece[item["index"]][0]] = item["embedding"]
     return vectors

@@ -132,7 +132,7 @@ def _paraphrases(corpus: Corpus, rng: random.Random) -> None:
 def _codes(corpus: Corpus, rng: random.Random) -> None:
     wanted = {half: (CODE_QUESTIONS_PER_FAMILY_AND_HALF, UNKNOWN_CODES_PER_FAMILY_AND_HALF) for half in HALVES}
     for family in _load("codes.yml"):
-        spare = sum(unknown for _, unknown in wanted.values())
+        spare = sum(unknown for _unused, unknown in wanted.values())
         codes = _distinct_codes(family, FAMILY_SIZE + spare, rng)
         held, unknown = codes[:FAMILY_SIZE], codes[FAMILY_SIZE:]
         values = rng.sample(range(11, 99), FAMILY_SIZE)
@@ -154,7 +154,7 @@ def _codes(corpus: Corpus, rng: random.Random) -> None:
                         f"code-{name}", "code", half, wording.format(code=code), name, family["heading"], None, fact
                     )
                 )
-            for _ in range(missing):
+            for _unused in range(missing):
                 code = unknown.pop()
                 wording = family["questions"][0].format(code=code)
                 corpus.questions.append(Question(f"unknown-{code}", "unknown_code", half, wording))

@@ -38,7 +38,7 @@ class Collector:
 
     def with_document(self, services: set[str]) -> list[set[tuple[str, str]]]:
         with self._lock:
-            return [spans for spans in self.traces.values() if services <= {service for service, _ in spans}]
+            return [spans for spans in self.traces.values() if services <= {service for service, _unused in spans}]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def collector() -> Iterator[Collector]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, *_unused: object) -> None:
             """Nothing: the test's output is its assertion."""
 
     with ThreadingHTTPServer(("127.0.0.1", urlparse(endpoint).port or 4318), Handler) as server:

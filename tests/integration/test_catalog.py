@@ -47,7 +47,7 @@ def chunks(doc_id: UUID, version: str, count: int, text: str = "text") -> list[C
 
 
 def vector() -> list[float]:
-    return [random.random() for _ in range(DIMENSION)]
+    return [random.random() for _unused in range(DIMENSION)]
 
 
 @asynccontextmanager
@@ -145,7 +145,7 @@ async def test_a_slow_old_version_never_flips_over_a_newer_one(postgres: Postgre
     async with catalog_of(postgres, "embed") as catalog:
         assert await embed(catalog, new, range(2)) == "flipped"
         assert await embed(catalog, old, range(2)) == "pending", "its rows went with the flip of the newer version"
-    assert {text for _, text in served(postgres, new.doc_id)} == {"new 0", "new 1"}
+    assert {text for _unused, text in served(postgres, new.doc_id)} == {"new 0", "new 1"}
     states = dict(rows(postgres, "SELECT version, state FROM document_versions WHERE document_id = %s", new.doc_id))
     assert states == {old.version: "superseded", new.version: "embedded"}
 
@@ -169,9 +169,9 @@ async def test_until_the_flip_the_old_version_is_served_whole(postgres: Postgres
         new = await accept(postgres, name, "b")
         await stage(postgres, new, 2, "new")
         assert await embed(catalog, new, range(1)) == "pending"
-        assert {text for _, text in served(postgres, old.doc_id)} == {"old 0", "old 1"}
+        assert {text for _unused, text in served(postgres, old.doc_id)} == {"old 0", "old 1"}
         assert await embed(catalog, new, range(1, 2)) == "flipped"
-    assert {text for _, text in served(postgres, old.doc_id)} == {"new 0", "new 1"}
+    assert {text for _unused, text in served(postgres, old.doc_id)} == {"new 0", "new 1"}
 
 
 async def test_an_edited_file_that_became_empty_stops_serving_its_old_text(postgres: Postgres) -> None:
@@ -198,7 +198,7 @@ async def test_unchanged_compares_with_the_active_version(postgres: Postgres) ->
         again = await accept(postgres, name, "a")
         assert again.unchanged and again.wanted_seq > second.wanted_seq
         assert await embed(catalog, second, range(1)) == "superseded", "the first version is wanted again"
-    assert {text for _, text in served(postgres, first.doc_id)} == {"first 0"}
+    assert {text for _unused, text in served(postgres, first.doc_id)} == {"first 0"}
 
 
 async def test_a_redelivered_event_is_not_a_new_request(postgres: Postgres) -> None:
@@ -226,7 +226,7 @@ async def test_a_deleted_document_is_gone_and_can_come_back(postgres: Postgres) 
     async with catalog_of(postgres, "delete") as catalog:
         async with catalog.unit(accepted.doc_id) as unit:
             dead, still_served = await unit.condemned(accepted.doc_id)
-            assert [version for version, _ in dead] == [accepted.version] and not still_served
+            assert [version for version, _unused in dead] == [accepted.version] and not still_served
         async with catalog.unit(accepted.doc_id) as unit:
             await unit.remove(accepted.doc_id, [accepted.version])
     left = rows(postgres, "SELECT version FROM document_versions WHERE document_id = %s", accepted.doc_id)

@@ -43,7 +43,7 @@ class Gauge:
     def __init__(self) -> None:
         self.values: list[float] = []
 
-    def set(self, value: float, _: dict[str, str]) -> None:
+    def set(self, value: float, _unused: dict[str, str]) -> None:
         self.values.append(value)
 
 
@@ -148,7 +148,7 @@ async def bench(nats_server: Nats, postgres: Postgres) -> AsyncIterator[Bench]:
 GOOD = IngestRequested(source_uri="s3://raw-documents/a.pdf").model_dump_json().encode()
 
 
-async def done(_: int, __: Any) -> loop.Result:
+async def done(_unused: int, __: Any) -> loop.Result:
     return []
 
 
@@ -210,7 +210,7 @@ async def test_what_is_rejected_is_buried_and_the_catalog_says_why(bench: Bench,
         accepted = await unit.accept(asked)
     event = IngestRequested(source_uri=asked.source_uri, doc_id=accepted.doc_id, version="a" * 16, wanted_seq=1)
 
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         return Rejected("encrypted", "a.pdf is encrypted.", "remove the password")
 
     await bench.send(event.model_dump_json().encode())
@@ -225,7 +225,7 @@ async def test_what_is_rejected_is_buried_and_the_catalog_says_why(bench: Bench,
 
 
 async def test_a_crash_is_tried_five_times_then_buried(bench: Bench) -> None:
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         return Crashed("out_of_memory", "a.pdf: the parser was killed")
 
     await bench.send(GOOD)
@@ -235,7 +235,7 @@ async def test_a_crash_is_tried_five_times_then_buried(bench: Bench) -> None:
 
 
 async def test_a_bug_in_a_stage_does_not_stop_the_loop(bench: Bench) -> None:
-    async def behaviour(call: int, _: Any) -> loop.Result:
+    async def behaviour(call: int, _unused: Any) -> loop.Result:
         if call == 1:
             raise ZeroDivisionError("boom")
         return []
@@ -246,7 +246,7 @@ async def test_a_bug_in_a_stage_does_not_stop_the_loop(bench: Bench) -> None:
 
 
 async def test_an_unreachable_service_keeps_the_message(bench: Bench) -> None:
-    async def behaviour(call: int, _: Any) -> loop.Result:
+    async def behaviour(call: int, _unused: Any) -> loop.Result:
         return Unavailable("objects", "connection refused") if call < 8 else []
 
     await bench.send(GOOD)
@@ -255,7 +255,7 @@ async def test_an_unreachable_service_keeps_the_message(bench: Bench) -> None:
 
 
 async def test_a_dead_triple_store_is_left_to_the_reconciler_after_five_tries(bench: Bench) -> None:
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         return Unavailable("graph", "connection refused")
 
     await bench.send(
@@ -267,7 +267,7 @@ async def test_a_dead_triple_store_is_left_to_the_reconciler_after_five_tries(be
 
 
 async def test_refused_credentials_end_the_service_after_three_retries(bench: Bench) -> None:
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         return AuthRefused("objects", "key refused")
 
     await bench.send(GOOD)
@@ -287,7 +287,7 @@ async def test_models_down_opens_the_breaker_and_the_message_stays(
     breaker = Breaker("models")
     states: list[str] = []
 
-    async def behaviour(call: int, _: Any) -> loop.Result:
+    async def behaviour(call: int, _unused: Any) -> loop.Result:
         states.append(breaker.state)
         return Unavailable("models", "connection refused") if call <= 6 else []
 
@@ -302,17 +302,17 @@ async def test_the_lag_is_what_waits_behind_the_last_message(bench: Bench, monke
     gauge = Gauge()
     monkeypatch.setattr(METERS, "lag", gauge)
 
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         return []
 
-    for _ in range(3):
+    for _unused in range(3):
         await bench.send(GOOD)
     await bench.run(behaviour, until=bench.settled)
     assert gauge.values[:3] == [2, 1, 0]
 
 
 async def test_stopping_finishes_what_is_in_hand(bench: Bench) -> None:
-    async def behaviour(_: int, __: Any) -> loop.Result:
+    async def behaviour(_unused: int, __: Any) -> loop.Result:
         bench.stopping.set()
         await asyncio.sleep(0.5)
         return []

@@ -244,7 +244,7 @@ async def test_batches_mix_documents_and_sort_by_length(rig: Rig) -> None:
     spans: list[EmbedRequested] = []
     for text in ("# H\n" + "long " * 30, "# H\nshort"):
         event: Event = await rig.put(fresh(), text)
-        for _ in range(3):
+        for _unused in range(3):
             following = [item.event for item in await rig.step(event)]
             event = following[0]
         assert isinstance(event, EmbedRequested)
@@ -259,7 +259,7 @@ async def test_one_refused_text_does_not_harm_its_neighbours(rig: Rig) -> None:
     spans: list[EmbedRequested] = []
     for text in ("# H\nfine", "# H\nunembeddable"):
         event: Event = await rig.put(fresh(), text)
-        for _ in range(3):
+        for _unused in range(3):
             event = next(item.event for item in await rig.step(event))
         assert isinstance(event, EmbedRequested)
         spans.append(event)
@@ -270,7 +270,7 @@ async def test_one_refused_text_does_not_harm_its_neighbours(rig: Rig) -> None:
 
 async def test_the_last_attempt_takes_smaller_slices_then_the_document_is_given_up(rig: Rig) -> None:
     event = await rig.put(fresh(), "!crash")
-    for _ in range(5):
+    for _unused in range(5):
         with pytest.raises(Crashed):
             await rig.step(event)
     assert rig.extractor.slices == [32, 32, 32, 32, 8]
@@ -299,7 +299,7 @@ async def test_deletion_takes_rows_objects_and_graph(rig: Rig, oxigraph: str) ->
         seq = await unit.request_delete(done.doc_id)
     assert seq is not None
     stage = Delete(rig.catalog, rig.objects, rig.store)
-    for _ in range(2):
+    for _unused in range(2):
         await stage.handle(DocDeleted(doc_id=done.doc_id, wanted_seq=seq), CONTEXT)
     assert rig.sql("SELECT count(*) FROM embeddings WHERE document_id = %s", done.doc_id) == [(0,)]
     assert rig.sql("SELECT count(*) FROM document_versions WHERE document_id = %s", done.doc_id) == [(0,)]

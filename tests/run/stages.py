@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.run import artefact
+from tests.run import artefact, gates
 from tests.run.stage import Stage, pytest, tool
 
 STAGES = [
@@ -14,6 +14,13 @@ STAGES = [
     tool("yamllint", "yamllint", "--strict", "."),
     tool("changelog", "antsibull-changelog", "lint"),
     tool("ansible-lint", "ansible-lint"),
+    tool("shellcheck", "shellcheck", "bootstrap", ".ci/run", "scripts/lock"),
+    Stage("gates", "docs-lint", gates.docs_lint),
+    Stage("gates", "sanity", gates.oldest("sanity")),
+    Stage("gates", "sanity-newest", gates.newest("sanity")),
+    Stage("gates", "ansible-units", gates.oldest("units", *gates.UNITS)),
+    Stage("gates", "ansible-units-newest", gates.newest("units", *gates.UNITS)),
+    Stage("gates", "galaxy-importer", gates.importer),
     pytest("unit", "tests/unit/repository"),
     pytest("unit", "tests/unit/workers"),
     pytest("unit", "tests/unit/plugins"),

@@ -101,7 +101,7 @@ class Location(NamedTuple):
         scheme, separator, rest = uri.partition("://")
         if not separator or scheme != "s3":
             raise ValueError(f"{uri!r}: only s3://<bucket>/<key> names an object")
-        bucket, _, key = rest.partition("/")
+        bucket, _unused, key = rest.partition("/")
         if not _BUCKET.fullmatch(bucket):
             raise ValueError(f"{uri!r}: {bucket!r} is not a bucket name")
         return cls(bucket, check_key(key))

@@ -26,7 +26,6 @@ class ObjectStore(Protocol):
 
     async def download(self, location: Location, path: Path) -> str:
         """Streams into `path`; returns the content's sha256 as hex."""
-        ...
 
     async def put(self, location: Location, data: bytes) -> None: ...
 
@@ -36,7 +35,6 @@ class ObjectStore(Protocol):
 
     async def delete(self, location: Location) -> None:
         """Deleting what is not there is fine."""
-        ...
 
     def keys(self, bucket: str, prefix: str = "") -> AsyncIterator[str]: ...
 
@@ -47,7 +45,6 @@ class ObjectStore(Protocol):
 class EventBus(Protocol):
     async def publish(self, event: Event, *, msg_id: str | None, subject: str | None = None) -> None:
         """Returns when the stream has stored it; a full stream or a dead server raises Unavailable."""
-        ...
 
 
 # ---------------------------------------------------------------- extraction
@@ -90,11 +87,9 @@ class Extractor(Protocol):
 class Tokenizer(Protocol):
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Character offsets of each token of `text`, without special tokens."""
-        ...
 
     def count(self, text: str) -> int:
         """Tokens of `text` as the model sees it: prefix and special tokens included."""
-        ...
 
 
 class Embedder(Protocol):
@@ -106,7 +101,6 @@ class Embedder(Protocol):
 
         Raises TextRefused for the first text that the model refuses by itself.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +114,6 @@ class Chat(Protocol):
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens with the chat template; an upper bound where the server cannot count."""
-        ...
 
     def stream(self, messages: Sequence[Message], *, max_tokens: int) -> AsyncIterator[str]: ...
 
@@ -131,7 +124,6 @@ class Chat(Protocol):
 class GraphStore(Protocol):
     async def replace(self, graph: str, nquads: bytes) -> None:
         """The named graph holds exactly these triples afterwards."""
-        ...
 
     async def drop(self, graph: str) -> None: ...
 
@@ -206,7 +198,6 @@ class CatalogUnit(Protocol):
 
     async def begin(self, doc_id: UUID, version: str) -> Progress | None:
         """Counts an attempt. None when the catalog does not know the version."""
-        ...
 
     async def progress(self, doc_id: UUID, version: str) -> Progress | None: ...
 
@@ -216,11 +207,9 @@ class CatalogUnit(Protocol):
 
     async def staged_texts(self, doc_id: UUID, version: str, span: ChunkSpan) -> list[tuple[UUID, str, str]]:
         """(chunk id, heading, text) of the staged rows of `span` that have no vector yet, by index."""
-        ...
 
     async def store_vectors(self, doc_id: UUID, version: str) -> tuple[int, int]:
         """In a unit from `Catalog.staging`: (rows that changed from NULL, rows still pending)."""
-        ...
 
     async def flip(self, doc_id: UUID, version: str, model: str) -> Literal["flipped", "superseded", "already"]: ...
 
@@ -231,7 +220,6 @@ class CatalogUnit(Protocol):
 
         A repeat on a document that is still being deleted returns the same number.
         """
-        ...
 
     async def superseded(self, doc_id: UUID, version: str) -> None: ...
 
@@ -241,35 +229,28 @@ class CatalogUnit(Protocol):
 class Catalog(Protocol):
     def unit(self, doc_id: UUID) -> AbstractAsyncContextManager[CatalogUnit]:
         """A transaction that holds the document's lock."""
-        ...
 
     def staging(self, doc_id: UUID, vectors: dict[UUID, list[float]]) -> AbstractAsyncContextManager[CatalogUnit]:
         """A unit with the vectors copied to the server before the lock, for `store_vectors`."""
-        ...
 
     def graph_lock(self, doc_id: UUID) -> AbstractAsyncContextManager[None]:
         """Serialises writers of one named graph; taken before any unit."""
-        ...
 
     def content_lock(self, content_sha256: str) -> AbstractAsyncContextManager[None]:
         """Held while a raw object is written or its last reference removed."""
-        ...
 
     async def ensure_collection(self, name: str) -> None: ...
 
     async def requested(self, request_id: str) -> tuple[UUID, str] | tuple[None, None]:
         """The version that an event from outside became, if it was accepted."""
-        ...
 
 
 class DeletionUnit(Protocol):
     async def condemned(self, doc_id: UUID) -> tuple[list[tuple[str, str]], bool]:
         """((version, content sha256) of each version at or below the tombstone, is another version served?)."""
-        ...
 
     async def remove(self, doc_id: UUID, versions: Sequence[str]) -> None:
         """The rows of these versions; the document's row stays, so that `wanted_seq` only ever grows."""
-        ...
 
 
 class DeletionCatalog(Protocol):
@@ -283,4 +264,3 @@ class DeletionCatalog(Protocol):
 
     async def content_in_use(self, content_sha256: str, *, apart_from: UUID) -> bool:
         """True while a version that is not condemned refers to these bytes."""
-        ...

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 homelab.ai contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -20,7 +19,7 @@ def main() -> None:
     parser.add_argument("--secret", action="append", default=[], metavar="NAME=FILE", help="environment from a file")
     options = parser.parse_args()
     for secret in options.secret:
-        name, _, file = secret.partition("=")
+        name, _unused, file = secret.partition("=")
         os.environ[name] = Path(file).read_text(encoding="utf-8").strip()
     # The proxy refuses a master key without this beginning; nobody uses it.
     os.environ["LITELLM_MASTER_KEY"] = "sk-" + os.environ["LITELLM_MASTER_KEY"]

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 homelab.ai contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -65,7 +64,7 @@ def main() -> None:
         params.use_jinja = True
     # The server's threads are C++: they end with the process, so the signal ends the process.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
+        signal.signal(number, lambda *_unused: os._exit(0))
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:

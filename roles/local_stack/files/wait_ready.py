@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 homelab.ai contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -24,7 +23,7 @@ def problem(address: str) -> str | None:
     """None when the service is well."""
     try:
         if address.startswith("tcp://"):
-            host, _, port = address.removeprefix("tcp://").rpartition(":")
+            host, _unused, port = address.removeprefix("tcp://").rpartition(":")
             socket.create_connection((host, int(port)), timeout=2).close()
         else:
             urllib.request.urlopen(address, timeout=5).close()

@@ -116,7 +116,7 @@ async def test_prints_do_not_break_the_protocol(harness: Harness) -> None:
 
 
 async def test_replaced_after_so_many_documents(harness: Harness) -> None:
-    pids = [json.loads(await harness.run("surroundings"))["pid"] for _ in range(7)]
+    pids = [json.loads(await harness.run("surroundings"))["pid"] for _unused in range(7)]
     assert [len({*pids[0:3]}), len({*pids[3:6]})] == [1, 1]
     assert len({*pids}) == 3
 
@@ -131,7 +131,7 @@ async def test_replaced_when_it_stays_large(tmp_path: Path) -> None:
 
 
 async def test_concurrent_calls_wait_for_each_other(harness: Harness) -> None:
-    await asyncio.gather(*(harness.run("hello") for _ in range(5)))
+    await asyncio.gather(*(harness.run("hello") for _unused in range(5)))
     assert harness.extractor.pid is not None
 
 
@@ -176,7 +176,7 @@ async def test_dies_with_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    for _ in range(100):
+    for _unused in range(100):
         if gone(pid) or "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
             break
         await asyncio.sleep(0.05)

@@ -22,12 +22,25 @@ BAD_MODELS: dict[str, tuple[str, Any]] = {
     "an embedding model without its name": ("local_stack_embed", {"gguf": "/srv/model.gguf"}),
 }
 
+# A file that is not there, by the option that names it.
+MISSING: dict[str, tuple[str, Any]] = {
+    "local_stack_chat.gguf": ("local_stack_chat", {"gguf": "/srv/no-such.gguf"}),
+    "local_stack_chat.api_key_file": (
+        "local_stack_chat",
+        {"base_url": "http://models.example/v1", "model": "m", "api_key_file": "/srv/no-such.key"},
+    ),
+    "local_stack_embed.tokenizer": (
+        "local_stack_embed",
+        {"gguf": "/etc/hostname", "name": "all-MiniLM-L6-v2", "tokenizer": "/srv/no-such.json"},
+    ),
+}
+
 
 @pytest.fixture(scope="module")
 def refused(bare: Deployment) -> Run:
     """Every bad input in one run of the role each, and after each what it said."""
     tasks = []
-    for title, (variable, value) in BAD_MODELS.items():
+    for title, (variable, value) in (BAD_MODELS | MISSING).items():
         call = {
             "name": f"Try {title}",
             "ansible.builtin.include_role": {"name": "homelab.ai.local_stack"},
@@ -56,6 +69,12 @@ def test_a_bad_model_is_refused_with_its_value_and_what_is_allowed(refused: Run,
         "use bundled, {gguf: PATH}, {url: URL, sha256: SUM} or {base_url: URL, model: NAME, api_key_file: PATH}" in said
     )
     assert "an embedding model also needs name and tokenizer" in said
+
+
+@pytest.mark.parametrize("option", MISSING)
+def test_a_missing_file_of_a_model_is_named(refused: Run, option: str) -> None:
+    (said,) = (line for line in refused.output.splitlines() if f"{option} >>> " in line)
+    assert f"{option} is /srv/no-such." in said and "there is no such file on localhost" in said
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_the_way_out(bare: Deployment) -> None:

@@ -15,6 +15,8 @@ def test_a_stopped_program_starts_and_a_changed_setting_restarts_its_program_alo
     before = stack.pids()
     stack.supervise("stop", "graph")
     assert "graph" not in stack.pids()
+    assert stack.run("--check").changed_tasks() == ["Start the programs that do not run"]
+    assert "graph" not in stack.pids()
 
     run = stack.run(homelab_tuning=tuning)
 

@@ -54,8 +54,10 @@ def test_stopped_leaves_no_process_and_started_finds_everything_again(stack: Dep
     assert run.changed_tasks() == ["Stop the supervisor and all that it runs"]
     assert stack.processes() == [] and not answers(stack.url(8080) + "/healthz")
     assert stack.run(local_stack_state="stopped").changed == 0
+    assert stack.run("--check").changed_tasks() == ["Start the supervisor"]
+    assert stack.processes() == []
 
-    stack.run()
+    assert stack.run().changed_tasks() == ["Start the supervisor"]
 
     assert answers(stack.url(8080) + "/readyz")
     assert stack.secrets() == secrets
@@ -70,10 +72,20 @@ def test_absent_keeps_data_and_secrets(stack: Deployment) -> None:
     stack.run("-e", "local_stack_state=absent", "-e", "local_stack_purge_data=false")
     assert stack.processes() == []
     assert not stack.lib.exists() and not (Path("/run") / stack.name).exists()
-    assert sorted(path.name for path in stack.config.iterdir()) == ["secrets"]
+    assert sorted(path.name for path in stack.config.iterdir()) == [".homelab-stack", "secrets"]
     assert stack.secrets() == secrets and raw_objects(stack) == objects
     assert (stack.data / "postgres" / "PG_VERSION").is_file()
     assert stack.run(local_stack_state="absent").changed == 0
+
+
+def test_a_directory_that_the_stack_did_not_make_is_not_purged(stack: Deployment, tmp_path: Path) -> None:
+    mine = tmp_path / "photos"
+    mine.mkdir()
+    (mine / "cat.jpg").write_bytes(b"a cat")
+    before = stack.listing()
+    run = stack.run(local_stack_state="absent", local_stack_purge_data=True, local_stack_data_dir=str(mine), expect=2)
+    assert f"{mine} is to be purged, but {stack.name} did not make it" in run.output
+    assert (mine / "cat.jpg").exists() and stack.listing() == before
 
 
 def test_purged_leaves_nothing_not_even_the_user(stack: Deployment) -> None:

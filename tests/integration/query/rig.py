@@ -137,7 +137,7 @@ class QueryRig:
             title=doc.name.rpartition(".")[0],
             metadata={"name": doc.name, **doc.metadata},
         )
-        headings = list(dict.fromkeys(heading for heading, _, _ in doc.chunks))
+        headings = list(dict.fromkeys(heading for heading, _unused, _unused in doc.chunks))
         structure = Structure(
             title=request.title,
             mime_type="text/plain",

@@ -57,7 +57,7 @@ class Cli:
         return code, out, err
 
     async def json(self, *arguments: str) -> tuple[int, Any]:
-        code, out, _ = await self(*arguments, "--json")
+        code, out, _unused = await self(*arguments, "--json")
         return code, json.loads(out)
 
 
@@ -146,11 +146,11 @@ async def test_some_failed_and_all_failed(rig: QueryRig, cli: Cli, tmp_path: Pat
     where = collection()
     root = folder(tmp_path)
     async with pipeline(rig, lambda name: "encrypted" if name.endswith("a.md") else None):
-        code, out, _ = await cli("ingest", str(root), "-c", where)
+        code, out, _unused = await cli("ingest", str(root), "-c", where)
     assert code == 3
     assert "encrypted" in out and "house/a.md is encrypted" in out
     async with pipeline(rig, lambda name: "encrypted"):
-        code, _, _ = await cli("ingest", str(root / "a.md"), "-c", collection())
+        code, _unused, _unused = await cli("ingest", str(root / "a.md"), "-c", collection())
     assert code == 1
 
 
@@ -174,16 +174,16 @@ async def test_search_ask_and_graph(rig: QueryRig, cli: Cli) -> None:
     where = collection()
     doc_id = await rig.serve(Doc(POWER.name, POWER.chunks, where))
     question = "how long does the UPS hold the rack after a power cut"
-    code, out, _ = await cli("search", question, "-c", where)
+    code, out, _unused = await cli("search", question, "-c", where)
     assert code == 0 and "1. power.md, page 2, Power  (score 0." in out
     for mode in ("vector", "lexical"):
-        _, page = await cli.json("search", question, "-c", where, "--mode", mode)
+        _unused, page = await cli.json("search", question, "-c", where, "--mode", mode)
         assert page["homelab"]["retrieval"] == mode
     code, page = await cli.json("search", question, "-c", where)
     assert code == 0 and page["data"][0]["file_id"] == str(doc_id)
 
     rig.chat.pieces = ["The UPS holds ", "the rack for 14 minutes [1]", "."]
-    code, out, _ = await cli("ask", *question.split(), "-c", where)
+    code, out, _unused = await cli("ask", *question.split(), "-c", where)
     assert code == 0
     assert out.startswith("The UPS holds the rack for 14 minutes [1].\n")
     assert "[1] power.md, page 2, Power" in out and "\u201cThe UPS holds the rack for 14 minutes" in out
@@ -194,9 +194,9 @@ async def test_search_ask_and_graph(rig: QueryRig, cli: Cli) -> None:
     query = f"SELECT ?t {{ <urn:homelab:doc:{doc_id}> <http://purl.org/dc/terms/title> ?t }}"
     code, out, err = await cli("graph", query)
     assert code == 0 and "power" in out and "1 rows" in err
-    code, out, _ = await cli("graph", query.replace("SELECT ?t", "ASK"))
+    code, out, _unused = await cli("graph", query.replace("SELECT ?t", "ASK"))
     assert (code, out) == (0, "yes\n")
-    code, _, err = await cli("graph", "DROP ALL")
+    code, _unused, err = await cli("graph", "DROP ALL")
     assert code == 1 and "cannot be read" in err
 
 
@@ -205,7 +205,7 @@ async def test_an_answer_in_passages_says_what_is_missing(rig: QueryRig, cli: Cl
     await rig.serve(Doc(POWER.name, POWER.chunks, where), graph=False)
     rig.embedder.error = Unavailable("models", "refused")
     rig.chat.pieces = []
-    code, _, err = await cli("ask", "UPS rack power cut", "-c", where)
+    code, _unused, err = await cli("ask", "UPS rack power cut", "-c", where)
     assert code == 0
     assert err.count("degraded: ") == 3
 
@@ -213,7 +213,7 @@ async def test_an_answer_in_passages_says_what_is_missing(rig: QueryRig, cli: Cl
 async def test_terminal_sequences_of_documents_do_not_reach_the_terminal(rig: QueryRig, cli: Cli) -> None:
     where = collection()
     await rig.serve(Doc("a\x1b[2J.md", [("P", 1, "red \x1b]0;owned\x07 lamp \u202e")], where))
-    _, out, err = await cli("search", "red lamp", "-c", where)
+    _unused, out, err = await cli("search", "red lamp", "-c", where)
     assert "lamp" in out
     assert not {"\x1b", "\x07", "\u202e"} & set(out + err)
 
@@ -221,13 +221,13 @@ async def test_terminal_sequences_of_documents_do_not_reach_the_terminal(rig: Qu
 async def test_status_and_rm(rig: QueryRig, cli: Cli) -> None:
     where = collection()
     doc_id = await rig.serve(Doc("power.md", POWER.chunks, where))
-    code, out, _ = await cli("status", "-c", where)
+    code, out, _unused = await cli("status", "-c", where)
     assert code == 0 and str(doc_id) in out and "graphed" in out
     code, found = await cli.json("status", "power.md", "-c", where)
     assert code == 0 and found["id"] == str(doc_id)
-    code, _, err = await cli("status", "nothing.md", "-c", where)
+    code, _unused, err = await cli("status", "nothing.md", "-c", where)
     assert code == 1 and "fix:" in err
-    code, out, _ = await cli("delete", "power.md", "-c", where)
+    code, out, _unused = await cli("delete", "power.md", "-c", where)
     assert code == 0 and "no longer served" in out
     code, found = await cli.json("status", str(doc_id))
     assert found["state"] == "deleting"
@@ -238,10 +238,10 @@ async def test_usage_and_reachability(rig: QueryRig, cli: Cli, tmp_path: Path, m
     assert (await cli("graph"))[0] == 2
     assert (await cli("frobnicate"))[0] == 2
     monkeypatch.setenv("HOMELAB_API_KEY", "wrong")
-    code, _, err = await cli("search", "x")
+    code, _unused, err = await cli("search", "x")
     assert code == 1 and "HOMELAB_API_KEY" in err
     monkeypatch.setenv("HOMELAB_URL", "http://127.0.0.1:9")
-    code, _, err = await cli("search", "x")
+    code, _unused, err = await cli("search", "x")
     assert code == 4 and "127.0.0.1:9" in err and "fix:" in err
 
 
@@ -287,18 +287,18 @@ async def test_dead_letters(rig: QueryRig, cli: Cli, admin: JetStream) -> None:
     assert code == 0
     sequences = [entry["sequence"] for entry in listed["data"]]
     assert [entry["message"] for entry in listed["data"]] == ["2.pdf is encrypted", "1.pdf is encrypted"]
-    code, out, _ = await cli("dlq", "list", "-n", "1")
+    code, out, _unused = await cli("dlq", "list", "-n", "1")
     assert code == 0 and "2.pdf" in out and "1.pdf" not in out
-    code, out, _ = await cli("dlq", "show", str(sequences[0]))
+    code, out, _unused = await cli("dlq", "show", str(sequences[0]))
     assert code == 0 and json.loads(out)["fix"] == "remove the password"
-    code, _, _ = await cli("dlq", "replay", str(sequences[0]))
+    code, _unused, _unused = await cli("dlq", "replay", str(sequences[0]))
     assert code == 0
-    first, last, _ = await admin.stream_bounds("INGEST")
+    first, last, _unused = await admin.stream_bounds("INGEST")
     stored = await admin.stored("INGEST", last)
     assert first == last and stored is not None and json.loads(stored[1])["source_uri"] == "s3://raw-documents/2.pdf"
-    code, _, _ = await cli("dlq", "drop", str(sequences[1]))
+    code, _unused, _unused = await cli("dlq", "drop", str(sequences[1]))
     assert code == 0
-    code, _, err = await cli("dlq", "show", str(sequences[1]))
+    code, _unused, err = await cli("dlq", "show", str(sequences[1]))
     assert code == 1 and "dlq list" in err
 
 
@@ -308,7 +308,7 @@ async def test_put(rig: QueryRig, cli: Cli, admin: JetStream, tmp_path: Path) ->
     code, result = await cli.json("put", "s3://raw-documents/test.pdf", str(file))
     assert code == 0 and result["bytes"] == 9000
     assert await rig.objects.get(Location("raw-documents", "test.pdf")) == file.read_bytes()
-    code, _, err = await cli("put", "s3://raw-documents/../x", str(file))
+    code, _unused, err = await cli("put", "s3://raw-documents/../x", str(file))
     assert code == 1 and ".." in err
 
 
@@ -321,6 +321,6 @@ async def test_doctor(rig: QueryRig, cli: Cli, admin: JetStream, monkeypatch: py
     assert not checks["the query service -> graph"]["ok"]
     monkeypatch.setenv("HOMELAB_ADMIN_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("HOMELAB_API_KEY", "wrong")
-    code, out, _ = await cli("doctor")
+    code, out, _unused = await cli("doctor")
     assert code == 4
     assert "FAIL the reconciler:" in out and "FAIL the query service key:" in out and out.count("fix:") >= 3

@@ -424,7 +424,7 @@ async def test_delete(rig: QueryRig, http: httpx.AsyncClient) -> None:
     async with rig.owner.unit(doc_id) as unit:
         dead, served = await unit.condemned(doc_id)
         assert len(dead) == 1 and not served
-        await unit.remove(doc_id, [version for version, _ in dead])
+        await unit.remove(doc_id, [version for version, _unused in dead])
     assert (await http.get(f"/v1/documents/{doc_id}")).status_code == 404
     assert (await http.delete(f"/v1/documents/{doc_id}")).status_code == 404
     assert (await http.delete(f"/v1/documents/{UUID(int=5)}")).status_code == 404

@@ -38,7 +38,7 @@ async def test_both_legs_are_fused_and_scored(rig: QueryRig) -> None:
     where = collection()
     await rig.serve(Doc("a.txt", [("Power", 7, "the UPS holds the rack for 14 minutes"), *FILLER], where))
     query = "how long does the UPS hold the rack"
-    (first, *_) = await rig.index.search(where, text=query, vector=vector(query), limit=5, per_document=3)
+    (first, *_unused) = await rig.index.search(where, text=query, vector=vector(query), limit=5, per_document=3)
     assert (first.page, first.heading, first.name, first.index) == (7, "Power", "a.txt", 0)
     assert first.rrf == pytest.approx((1 + first.coverage) / 61)
     assert first.cosine is not None and 0.3 < first.cosine < 1.0
@@ -49,9 +49,9 @@ async def test_both_legs_are_fused_and_scored(rig: QueryRig) -> None:
 async def test_each_leg_alone(rig: QueryRig) -> None:
     where = collection()
     await rig.serve(Doc("a.txt", [("Power", 7, "the UPS holds the rack"), *FILLER], where), graph=False)
-    (lexical, *_) = await rig.index.search(where, text="UPS", vector=None, limit=5, per_document=3)
+    (lexical, *_unused) = await rig.index.search(where, text="UPS", vector=None, limit=5, per_document=3)
     assert lexical.cosine is None and lexical.rrf == pytest.approx(1 / 61)
-    (dense, *_) = await rig.index.search(where, text=None, vector=vector("UPS rack"), limit=5, per_document=3)
+    (dense, *_unused) = await rig.index.search(where, text=None, vector=vector("UPS rack"), limit=5, per_document=3)
     assert dense.text_rank is None and dense.coverage == 0.0
 
 
@@ -63,7 +63,7 @@ async def test_a_weak_lexical_hit_does_not_outweigh_the_nearest_passage(rig: Que
     await rig.serve(Doc("a.txt", [("", 1, "the lamp is red"), *FILLER], where), graph=False)
     rig.sql("UPDATE embeddings SET embedding = %s::vector WHERE chunk_text LIKE %s", str(near), "%lamp%")
     query = "illumination hue colour shade glow tint morning"
-    (first, *_) = await rig.index.search(where, text=query, vector=near, limit=5, per_document=3)
+    (first, *_unused) = await rig.index.search(where, text=query, vector=near, limit=5, per_document=3)
     assert first.text == "the lamp is red" and first.coverage == 0.0
 
 
@@ -79,7 +79,7 @@ async def test_a_code_that_ends_in_a_stop_word_is_told_from_its_neighbours(
     await rig.owner.ensure_collection(where)
     rig.sql("UPDATE collections SET language = %s::regconfig WHERE name = %s", language, where)
     await rig.serve(Doc("a.txt", [*FILLER, *SIBLINGS], where), graph=False)
-    first, second, *_ = await rig.index.search(where, text=query, vector=None, limit=5, per_document=5)
+    first, second, *_unused = await rig.index.search(where, text=query, vector=None, limit=5, per_document=5)
     assert first.text == SIBLINGS[1][2]
     assert first.coverage > second.coverage
 
@@ -189,7 +189,7 @@ async def test_the_statement_is_planned_for_each_question(rig: QueryRig) -> None
     """From the tenth run on a prepared statement would get a generic plan, a hundred times slower."""
     where = collection()
     await rig.serve(Doc("a.txt", FILLER, where), graph=False)
-    for _ in range(12):
+    for _unused in range(12):
         await found(rig, where, "garden weather")
     async with rig.catalog.pool.connection() as connection:
         cursor = await connection.execute("SELECT statement FROM pg_prepared_statements")

@@ -89,7 +89,7 @@ def universe() -> set[str]:
     """Every subject that one of the users might be tempted by."""
     subjects = EVENTS | stream_changes() | {"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"}
     subjects |= {f"_INBOX_{user}.x.y" for user in USERS} | {"_INBOX.x.y", "$SYS.REQ.SERVER.PING", "doc", "doc.x"}
-    for durable, (_, filtered) in DURABLES.items():
+    for durable, (_unused, filtered) in DURABLES.items():
         subjects |= of_durable(durable, filtered)
         subjects |= {
             f"$JS.API.CONSUMER.{verb}.{durable}" for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "UNPIN", "PAUSE")

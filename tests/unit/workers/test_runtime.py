@@ -27,7 +27,7 @@ def test_the_breaker_follows_the_failure_table() -> None:
     clock = Clock()
     breaker = Breaker("models", clock=clock)
     waits = []
-    for _ in range(7):
+    for _unused in range(7):
         waits.append(breaker.failure(DOWN))
         clock.now += breaker.wait()
     assert waits == [1.0, 5.0, 30.0, 30.0, 60.0, 30.0, 30.0]
@@ -36,7 +36,7 @@ def test_the_breaker_follows_the_failure_table() -> None:
 def test_the_breaker_is_open_then_lets_one_probe_through_then_closes() -> None:
     clock = Clock()
     breaker = Breaker("models", clock=clock)
-    for _ in range(5):
+    for _unused in range(5):
         assert breaker.state == "closed"
         breaker.failure(DOWN)
     assert breaker.state == "open" and breaker.wait() == 60.0
@@ -50,7 +50,7 @@ def test_retry_after_is_honoured() -> None:
     breaker = Breaker("models", clock=Clock())
     limited = Unavailable("models", "429", retry_after=7.0, limited=True)
     assert breaker.failure(limited) == 7.0
-    for _ in range(4):
+    for _unused in range(4):
         last = breaker.failure(limited)
     assert last == 60.0, "an open breaker waits its own time at least"
 
@@ -58,7 +58,7 @@ def test_retry_after_is_honoured() -> None:
 def test_delays_repeat_their_last_value_and_are_jittered() -> None:
     assert [pick(SERVICE_DELAYS, n) for n in (1, 2, 3, 4, 50)] == [1.0, 5.0, 30.0, 30.0, 30.0]
     assert [pick(CRASH_DELAYS, n) for n in (1, 2, 3)] == [30.0, 60.0, 120.0]
-    drawn = [jittered(10.0) for _ in range(200)]
+    drawn = [jittered(10.0) for _unused in range(200)]
     assert 8.0 <= min(drawn) < 9.0 < 11.0 < max(drawn) <= 12.0
 
 

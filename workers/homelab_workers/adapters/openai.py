@@ -250,7 +250,7 @@ async def _pieces(response: httpx.Response) -> AsyncIterator[str]:
     """Content of a server-sent event stream of chat completion chunks."""
     finished = False
     async for line in response.aiter_lines():
-        field, _, data = line.partition(":")
+        field, _unused, data = line.partition(":")
         if field != "data":
             continue  # blank lines, comments (keep-alive) and other fields carry no text
         data = data.strip()

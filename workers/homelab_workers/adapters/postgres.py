@@ -378,7 +378,9 @@ class PostgresUnit:
             (doc_id,),
         )
         rows = await cursor.fetchall()
-        return [(version, sha256) for version, sha256, _ in rows if version is not None], any(row[2] for row in rows)
+        return [(version, sha256) for version, sha256, _unused in rows if version is not None], any(
+            row[2] for row in rows
+        )
 
     async def remove(self, doc_id: UUID, versions: Sequence[str]) -> None:
         parameters = (doc_id, list(versions))

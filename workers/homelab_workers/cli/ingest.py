@@ -74,7 +74,7 @@ class Ingest:
                 progress.ended(outcome.source.name, outcome.status, outcome.reason)
         while pending:
             moved = False
-            for _ in range(min(POLLED_AT_ONCE, len(pending))):
+            for _unused in range(min(POLLED_AT_ONCE, len(pending))):
                 outcome = pending.popleft()
                 if self._followed(outcome):
                     moved = True

@@ -50,10 +50,10 @@ class _Rate(ProgressColumn):
 
 
 class _Bars:
-    def __init__(self, bar: Bar, total: int) -> None:
-        self._bar = bar
-        self._sent = bar.add_task("sent", total=total, name="")
-        self._ended = bar.add_task("done", total=total, name="")
+    def __init__(self, display: Bar, total: int) -> None:
+        self._bar = display
+        self._sent = display.add_task("sent", total=total, name="")
+        self._ended = display.add_task("done", total=total, name="")
 
     def sent(self, name: str, status: str) -> None:
         self._bar.update(self._sent, advance=1, name=plain(name))
@@ -82,5 +82,5 @@ def progress_on(output: Output, total: int) -> Iterator[Progress]:
             TimeRemainingColumn(),
             TextColumn("{task.fields[name]}", markup=False),
         )
-        with Bar(*columns, console=output.errors) as bar:
-            yield _Bars(bar, total)
+        with Bar(*columns, console=output.errors) as display:
+            yield _Bars(display, total)

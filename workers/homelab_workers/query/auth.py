@@ -31,7 +31,7 @@ class Keys:
 
     def caller(self, authorization: str | None) -> Caller | None:
         """Who sent this `Authorization` header; None for nobody we know. Digests are compared, never keys."""
-        scheme, _, key = (authorization or "").partition(" ")
+        scheme, _unused, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return None
         return self._callers.get(hashlib.sha256(key.strip().encode()).hexdigest())

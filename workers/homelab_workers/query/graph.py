@@ -55,8 +55,8 @@ async def context_of(graph: GraphReader, chunks: Sequence[UUID], *, seconds: flo
         else:
             context.document = row["title"]["value"]
     for chunk, context in found.items():
-        context.headings = [title for _, title in sorted(headings.get(chunk, {}).items())]
-        context.neighbours = [other for _, other in sorted(neighbours.get(chunk, {}).items())]
+        context.headings = [title for _unused, title in sorted(headings.get(chunk, {}).items())]
+        context.neighbours = [other for _unused, other in sorted(neighbours.get(chunk, {}).items())]
     return found
 
 

@@ -67,30 +67,30 @@ def create_app(deps: Deps) -> FastAPI:
     return app
 
 
-async def _rejected(_: Request, error: Exception) -> Response:
+async def _rejected(_unused: Request, error: Exception) -> Response:
     assert isinstance(error, Rejected)
     return JSONResponse(error_body(str(error), code=error.code), _STATUS.get(error.code, 400))
 
 
-async def _unavailable(_: Request, error: Exception) -> Response:
+async def _unavailable(_unused: Request, error: Exception) -> Response:
     assert isinstance(error, Unavailable)
     after = math.ceil(error.retry_after or RETRY_AFTER)
     body = error_body(f"{error}. Fix: try again in {after} s; /readyz says what is down", kind="server_error")
     return JSONResponse(body, 503, headers={"Retry-After": str(after)})
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _refused(_unused: Request, error: Exception) -> Response:
     message = f"{error}. Fix: the service's own credentials are wrong; provision it again"
     return JSONResponse(error_body(message, kind="server_error"), 503)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(_unused: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = "authentication_error" if error.status_code == 401 else "invalid_request_error"
     return JSONResponse(error_body(str(error.detail), kind=kind), error.status_code, headers=error.headers)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(_unused: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = [f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()[:5]]
     return JSONResponse(error_body("; ".join(problems), code="invalid_body"), 400)

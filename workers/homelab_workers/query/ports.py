@@ -54,7 +54,6 @@ class SearchIndex(Protocol):
 
         `filters`: each must be contained in the document's metadata. Raises Unavailable("postgres").
         """
-        ...
 
     async def collections(self) -> list[str]: ...
 
@@ -104,7 +103,6 @@ class Documents(Protocol):
 
     async def list(self, collection: str | None, *, limit: int, after: UUID | None) -> list[DocumentStatus]:
         """Newest first."""
-        ...
 
 
 class GraphReader(Protocol):
@@ -112,4 +110,3 @@ class GraphReader(Protocol):
 
     async def read(self, sparql: str, *, accept: str, seconds: float, max_bytes: int) -> bytes:
         """Raises Rejected for what the store refuses or a result over `max_bytes`, Unavailable("graph") otherwise."""
-        ...

@@ -79,7 +79,7 @@ def _event(body: dict[str, Any]) -> str:
 
 async def _consume(pieces: AsyncGenerator[str, None]) -> bool:
     async with aclosing(pieces):
-        async for _ in pieces:
+        async for _unused in pieces:
             pass
     return True
 

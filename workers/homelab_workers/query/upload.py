@@ -94,7 +94,7 @@ class _Receiver:
 
     def header_end(self) -> None:
         if bytes(self._header_name).lower() == b"content-disposition":
-            _, options = parse_options_header(bytes(self._header_value))
+            _unused, options = parse_options_header(bytes(self._header_value))
             self._part.name = options.get(b"name", b"").decode("utf-8", "replace")
             if (filename := options.get(b"filename")) is not None:
                 self._part.filename = filename.decode("utf-8", "replace")

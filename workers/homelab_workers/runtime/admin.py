@@ -83,7 +83,7 @@ class _Admin:
 
     async def letters(self, request: Request) -> Response:
         """Newest first, at most `limit` (100), below sequence `before`."""
-        first, last, _ = await self._bus.stream_bounds(STREAM)
+        first, last, _unused = await self._bus.stream_bounds(STREAM)
         try:
             limit = min(int(request.query_params.get("limit", PAGE)), PAGE)
             sequence = min(int(request.query_params.get("before", last + 1)) - 1, last)
@@ -157,7 +157,7 @@ class _Admin:
         stored = await self._bus.stored(STREAM, sequence)
         if stored is None:
             return None
-        subject, data, _ = stored
+        subject, data, _unused = stored
         try:
             body = json.loads(data)
         except ValueError:

@@ -23,16 +23,16 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 def health_routes(checks: dict[str, Check]) -> list[BaseRoute]:
-    async def alive(_: Request) -> Response:
+    async def alive(_unused: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def ready(_: Request) -> Response:
+    async def ready(_unused: Request) -> Response:
         problems = {name: problem for name, check in checks.items() if (problem := await check()) is not None}
         return JSONResponse(
             {"status": "not ready" if problems else "ok", "problems": problems}, status_code=503 if problems else 200
         )
 
-    async def measured(_: Request) -> Response:
+    async def measured(_unused: Request) -> Response:
         body, content_type = metrics_page()
         return Response(body, media_type=content_type)
 

@@ -118,10 +118,10 @@ def _path(section: Section) -> list[str]:
 
 def _join(heading: str, lines: Sequence[tuple[str, int | None]]) -> Body:
     starts, offset = [], 0
-    for text, _ in lines:
+    for text, _unused in lines:
         starts.append(offset)
         offset += len(text) + 1
-    return Body(heading, "\n".join(text for text, _ in lines), starts, [page for _, page in lines])
+    return Body(heading, "\n".join(text for text, _unused in lines), starts, [page for _unused, page in lines])
 
 
 def _tidy(text: str) -> str:

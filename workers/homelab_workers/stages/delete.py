@@ -22,13 +22,13 @@ class Delete:
                 dead, served = await unit.condemned(doc_id)
             if not served:
                 await self._store.drop(graph_iri(doc_id))
-            for version, _ in dead:
+            for version, _unused in dead:
                 async for key in self._objects.keys(PROCESSED_BUCKET, f"{doc_id}/{version}"):
                     await self._objects.delete(Location(PROCESSED_BUCKET, key))
-            for content_sha256 in sorted({sha256 for _, sha256 in dead}):
+            for content_sha256 in sorted({sha256 for _unused, sha256 in dead}):
                 async with self._catalog.content_lock(content_sha256):
                     if not await self._catalog.content_in_use(content_sha256, apart_from=doc_id):
                         await self._objects.delete(raw_location(content_sha256))
             async with self._catalog.unit(doc_id) as unit:
-                await unit.remove(doc_id, [version for version, _ in dead])
+                await unit.remove(doc_id, [version for version, _unused in dead])
         return []

@@ -70,7 +70,7 @@ class Embed:
         self, events: Sequence[EmbedRequested], contexts: Sequence[Context]
     ) -> list[list[Outgoing] | HomelabError]:
         """One result per event, in order."""
-        results: list[list[Outgoing] | HomelabError] = [[] for _ in events]
+        results: list[list[Outgoing] | HomelabError] = [[] for _unused in events]
         works = await self._read(events, results)
         vectors = await self._vectors(works)
         for (doc_id, version), work in works.items():
@@ -116,12 +116,12 @@ class Embed:
             piece = texts[start : start + self._batch]
             while piece:
                 try:
-                    found = await self._embedder.embed([text for _, text in piece], kind="document")
+                    found = await self._embedder.embed([text for _unused, text in piece], kind="document")
                 except TextRefused as error:
                     # Only the text at fault is left out: its neighbours get their vectors.
                     vectors[piece.pop(error.index)[0]] = error
                 else:
-                    vectors.update(zip((chunk_id for chunk_id, _ in piece), found, strict=True))
+                    vectors.update(zip((chunk_id for chunk_id, _unused in piece), found, strict=True))
                     break
         return vectors
 
@@ -130,7 +130,7 @@ class Embed:
             progress = await unit.progress(doc_id, version)
             if progress is None or not progress.current or progress.state != "chunked":
                 return []
-            _, pending = await unit.store_vectors(doc_id, version)
+            _unused, pending = await unit.store_vectors(doc_id, version)
             if pending > 0:
                 return []
             outcome = await unit.flip(doc_id, version, self._embedder.model)

@@ -60,7 +60,7 @@ def test_an_empty_database_gets_everything_in_order_and_no_secret_is_shown() -> 
 def test_migrations_are_filled_in_and_run_as_the_owner() -> None:
     for settings in (SETTINGS, {"dimension": 1024, "type": "halfvec"}):
         groups = make_plan(state(), settings, {}).groups
-        (migration, record), *_ = [group for group in groups if group[0].shown.startswith("-- migration 1")]
+        (migration, record), *_unused = [group for group in groups if group[0].shown.startswith("-- migration 1")]
         assert f"embedding {settings['type']}({settings['dimension']})" in migration.sql
         assert "DEFAULT '{}'" in migration.sql and "{{" not in migration.sql
         assert migration.as_owner and record.as_owner

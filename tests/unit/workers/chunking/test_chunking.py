@@ -77,11 +77,11 @@ def test_neighbours_share_exactly_the_overlap(
     window, overlap = size
     text = " ".join(f"w{number}q" for number in range(count))
     path = (heading,) if heading else ()
-    chunks = [c for c in cut(tokenizer, section(text, path=path), window=window, overlap=overlap)]
+    chunks = list(cut(tokenizer, section(text, path=path), window=window, overlap=overlap))
     body = f"{' '.join(heading.split())}\n{text}" if chunks[0].text.startswith("A long") else text
     ranges = placed(body, chunks)
     spans = tokenizer.spans(body)
-    for (_, before), (after, _) in pairwise(ranges):
+    for (_unused, before), (after, _unused) in pairwise(ranges):
         assert sum(after <= start and end <= before for start, end in spans) == overlap
     assert ranges[0][0] == 0 and ranges[-1][1] == len(body)
     # No empty tail: the last chunk ends with something that the one before it did not have.

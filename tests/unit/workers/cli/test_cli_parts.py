@@ -126,19 +126,19 @@ def test_a_service_that_restarts_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stays_away_is_unreachable(tmp_path: Path) -> None:
-    made, _ = ingesting([httpx.ConnectError("refused")] * SENDS)
+    made, _unused = ingesting([httpx.ConnectError("refused")] * SENDS)
     (outcome,) = made.run(sources([str(write(tmp_path / "a"))], None), wait_until_done=True, progress=_Silent())
     assert outcome.status == "failed" and outcome.unreachable
 
 
 def test_a_newer_upload_ends_the_wait(tmp_path: Path) -> None:
-    made, _ = ingesting([httpx.Response(202, json=RECEIPT), status("superseded")])
+    made, _unused = ingesting([httpx.Response(202, json=RECEIPT), status("superseded")])
     (outcome,) = made.run(sources([str(write(tmp_path / "a"))], None), wait_until_done=True, progress=_Silent())
     assert outcome.status == "superseded"
 
 
 def test_a_proxy_error_is_unreachable() -> None:
-    made, _ = ingesting([httpx.Response(502, text="bad gateway")])
+    made, _unused = ingesting([httpx.Response(502, text="bad gateway")])
     with pytest.raises(CliError) as error:
         made.client.json("GET", "/v1/models")
     assert error.value.code == UNREACHABLE and "bad gateway" in error.value.message

@@ -45,12 +45,12 @@ def chat(handler: Handler) -> list[str]:
 
 
 def answer(data: object) -> Handler:
-    return lambda _: httpx.Response(200, json={"data": data})
+    return lambda _unused: httpx.Response(200, json={"data": data})
 
 
 def status(code: int, text: str = "no", **headers: str) -> Handler:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda _: httpx.Response(code, json={"error": {"message": text}}, headers=named)
+    return lambda _unused: httpx.Response(code, json={"error": {"message": text}}, headers=named)
 
 
 def test_order_prefix_unit_length_and_batches() -> None:
@@ -89,7 +89,7 @@ def test_wrong_answer_is_an_outage_that_names_the_rule(data: object, rule: str) 
 def test_nan_is_refused() -> None:
     body = '{"data": [{"index": 0, "embedding": [NaN, 0, 0]}]}'
     with pytest.raises(Unavailable, match="NaN"):
-        embed(lambda _: httpx.Response(200, text=body), ["a"])
+        embed(lambda _unused: httpx.Response(200, text=body), ["a"])
 
 
 @pytest.mark.parametrize("code", [400, 413, 500])
@@ -154,7 +154,7 @@ def test_transport_error_is_an_outage(error: httpx.HTTPError) -> None:
 
 
 def events(*lines: str) -> Handler:
-    return lambda _: httpx.Response(200, text="".join(f"{line}\n\n" for line in lines))
+    return lambda _unused: httpx.Response(200, text="".join(f"{line}\n\n" for line in lines))
 
 
 def delta(text: str, finish: str | None = None) -> str:

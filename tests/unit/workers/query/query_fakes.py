@@ -71,7 +71,7 @@ class Embedder:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return [[1.0, 0.0, 0.0] for _ in texts]
+        return [[1.0, 0.0, 0.0] for _unused in texts]
 
 
 class Chat:

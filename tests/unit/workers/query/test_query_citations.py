@@ -107,4 +107,4 @@ def test_no_address_and_no_unknown_number_ever_gets_through(pieces: list[str]) -
 
 def test_an_endless_word_is_passed_on_at_last() -> None:
     cleaner = Cleaner(KNOWN)
-    assert "".join(cleaner.feed("x" * 100) for _ in range(10))
+    assert "".join(cleaner.feed("x" * 100) for _unused in range(10))

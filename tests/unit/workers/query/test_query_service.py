@@ -174,8 +174,8 @@ async def test_the_answer_is_bounded() -> None:
 
 async def test_closing_the_iterator_closes_the_model() -> None:
     chat = Chat("It ", hangs=True)
-    _, pieces = await service(chat=chat).answer("default", "How long?")
-    async for _ in pieces:
+    _unused, pieces = await service(chat=chat).answer("default", "How long?")
+    async for _unused in pieces:
         break
     await pieces.aclose()
     assert chat.closed

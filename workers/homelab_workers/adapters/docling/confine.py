@@ -35,6 +35,6 @@ def bound_address_space(growth_mib: int) -> None:
     is not memory. Going over it raises MemoryError here instead of pressing the whole machine.
     """
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    _unused, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = pages * resource.getpagesize() + growth_mib * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -87,7 +87,7 @@ class Child:
         answer = asyncio.create_task(self._ask(job))
         try:
             while True:
-                done, _ = await asyncio.wait({answer}, timeout=_LOOK_EVERY)
+                done, _unused = await asyncio.wait({answer}, timeout=_LOOK_EVERY)
                 if done:
                     break
                 rss = self.rss_mib()

@@ -36,7 +36,7 @@ _CLOSING = tuple(".,;:!?)]}\u00bb\u201d\u2019")
 def structure_of(document: DoclingDocument, *, mime_type: str, engine: str, warnings: list[Warned]) -> Structure:
     """Sections follow the headings; text in front of the first one is a section without a heading."""
     builder = _Builder(document)
-    for item, _ in document.iterate_items(with_groups=True):
+    for item, _unused in document.iterate_items(with_groups=True):
         builder.add(item)
     sections = [section for section in builder.sections if section.blocks or section.heading]
     return Structure(
@@ -107,7 +107,7 @@ class _Builder:
         while self._path and self._path[-1][0] >= level:
             self._path.pop()
         self._path.append((level, heading))
-        self.sections.append(Section(heading=heading, path=[text for _, text in self._path], page=page))
+        self.sections.append(Section(heading=heading, path=[text for _unused, text in self._path], page=page))
 
     def _block(self, kind: str, text: str, page: int | None) -> None:
         text = clean(text).strip()
@@ -118,7 +118,7 @@ class _Builder:
 def table_rows(table: TableItem) -> Iterator[str]:
     """Markdown rows without padding; a cell that spans several places stands in the first only."""
     width = table.data.num_cols
-    rows = [[""] * width for _ in range(table.data.num_rows)]
+    rows = [[""] * width for _unused in range(table.data.num_rows)]
     for cell in table.data.table_cells:
         rows[cell.start_row_offset_idx][cell.start_col_offset_idx] = " ".join(cell.text.split()).replace("|", "\\|")
     if not any(any(row) for row in rows):

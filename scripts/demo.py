@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 homelab.ai contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -114,7 +113,7 @@ def main() -> None:
             textwrap.dedent(
                 f"""\
                 A real model:    {state} -e '{{"local_stack_chat": {{"gguf": "/path/to/model.gguf"}}}}'
-                                 (or url and sha256, or base_url, model and api_key_file of any OpenAI-compatible server)
+                                 (or url and sha256, or base_url, model and api_key_file of an OpenAI-compatible server)
                 Your own folder: homelab ingest ~/Documents      then: homelab search …, homelab ask …, homelab status
                 Stop:            {state} -e local_stack_state=stopped
                 Remove all:      {state} -e local_stack_state=absent -e local_stack_purge_data=true"""
