@@ -1,0 +1,220 @@
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.homelab.ai.plugins.module_utils import _network
+from ansible_collections.homelab.ai.plugins.module_utils._network import NetworkError, check_options, measure_tailnet
+from ansible_collections.homelab.ai.plugins.module_utils._network_parse import (
+    NetworkParseError,
+    latency_figures,
+    parse_iperf,
+    parse_ping,
+    parse_tailscale_ping,
+    parse_tailscale_status,
+    ping_not_permitted,
+    status_path,
+    tailnet_node,
+)
+from ansible_collections.homelab.ai.plugins.module_utils._tool import Done
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from recorded_outputs import FOLDER, recorded
+
+TEXTS = st.text() | st.sampled_from(sorted(path.name for path in FOLDER.iterdir())).flatmap(
+    lambda name: st.tuples(st.just(recorded(name)), st.integers(0, 3000), st.integers(0, 60), st.text(max_size=4)).map(
+        lambda parts: parts[0][: parts[1]] + parts[3] + parts[0][parts[1] + parts[2] :]
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expect"),
+    [
+        # The expected figures are ping's own rtt line, where it prints one.
+        ("ping_iputils.txt", {"sent": 5, "received": 5, "loss_percent": 0.0, "min_ms": 0.021, "max_ms": 0.034}),
+        ("ping_busybox.txt", {"sent": 3, "received": 3, "min_ms": 0.020, "mean_ms": 0.042, "max_ms": 0.057}),
+        ("ping_ipv6.txt", {"sent": 3, "received": 3, "min_ms": 0.033, "mean_ms": 0.084, "max_ms": 0.183}),
+        ("ping_blackhole.txt", {"sent": 3, "received": 0, "loss_percent": 100.0}),
+    ],
+)
+def test_ping(name: str, expect: dict[str, Any]) -> None:
+    found = parse_ping(recorded(name))
+    assert {key: found[key] for key in expect} == expect
+    assert ("mean_ms" in found) is (found["received"] > 0)
+
+
+def test_ping_loss_is_pings_own() -> None:
+    text = recorded("ping_loss.txt")
+    found = parse_ping(text)
+    assert found["sent"] == 20 and 0 < found["received"] < 20
+    assert f"{found['received']} received, {found['loss_percent']:g}% packet loss" in text
+
+
+def test_ping_jitter_by_hand() -> None:
+    # 0.021 0.033 0.032 0.034 0.033: steps of 0.012, 0.001, 0.002 and 0.001
+    assert parse_ping(recorded("ping_iputils.txt"))["jitter_ms"] == 0.004
+
+
+def test_ping_duplicates_do_not_count() -> None:
+    line = "64 bytes from 127.0.0.1: icmp_seq=2 ttl=64 time=0.033 ms"
+    text = recorded("ping_iputils.txt")
+    assert line in text
+    assert parse_ping(text.replace(line, f"{line}\n{line} (DUP!)")) == parse_ping(text)
+
+
+@pytest.mark.parametrize("name", ["ping_not_permitted.txt", "ping_not_permitted_busybox.txt", "ping_unknown_host.txt"])
+def test_ping_that_has_not_measured(name: str) -> None:
+    text = recorded(name)
+    assert ping_not_permitted(text) is ("not_permitted" in name)
+    with pytest.raises(NetworkParseError, match="no summary"):
+        parse_ping(text)
+
+
+@given(st.lists(st.floats(0, 1e4), max_size=20), st.integers(0, 10))
+def test_latency_figures(times: list[float], lost: int) -> None:
+    found = latency_figures(len(times) + lost, times)
+    assert found["received"] + lost == found["sent"]
+    assert 0 <= found["loss_percent"] <= 100
+    if times:
+        assert found["min_ms"] <= found["mean_ms"] + 1e-3 and found["mean_ms"] <= found["max_ms"] + 1e-3
+        assert 0 <= found["jitter_ms"] <= found["max_ms"] - found["min_ms"] + 2e-3
+
+
+def test_iperf() -> None:
+    raw = json.loads(recorded("iperf3_ok.json"))["end"]
+    found = parse_iperf(recorded("iperf3_ok.json"))
+    assert found["mbit_s"] == pytest.approx(raw["sum_received"]["bits_per_second"] / 1e6, abs=0.1)
+    assert found["retransmits"] == raw["sum_sent"]["retransmits"]
+    with pytest.raises(NetworkParseError, match="Connection refused"):
+        parse_iperf(recorded("iperf3_refused.json"))
+    with pytest.raises(NetworkParseError, match="ended early"):
+        parse_iperf('{"end": {"sum_received": {"bits_per_second": "fast"}}}')
+
+
+@pytest.mark.parametrize(
+    ("name", "expect"),
+    [
+        ("tailscale_ping_direct.txt", {"path": "direct", "via": "1.2.3.4:56126"}),
+        ("tailscale_ping_relayed.txt", {"path": "relayed", "via": "tok"}),
+        ("tailscale_ping_peer_relay.txt", {"path": "peer_relay", "via": "34.86.39.188:50000:vni:10318"}),
+        ("tailscale_ping_no_reply.txt", None),
+    ],
+)
+def test_tailscale_ping(name: str, expect: Any) -> None:
+    assert parse_tailscale_ping(recorded(name)) == expect
+
+
+def test_tailscale_status() -> None:
+    nodes = parse_tailscale_status(recorded("tailscale_status_running.json"))
+    paths = {}
+    for address in ("100.100.100.123", "FD7A:115C:A1E0:0::7B", "device-name.example.ts.net", "100.64.0.6"):
+        node = tailnet_node(nodes, address)
+        assert node is not None
+        paths[address] = status_path(node)
+    assert [path["path"] for path in paths.values() if path] == ["direct"] * 3 + ["relayed"]
+    relay, idle = tailnet_node(nodes, "100.76.174.37"), tailnet_node(nodes, "100.64.0.9")
+    assert relay is not None and status_path(relay) == {"path": "peer_relay", "via": "34.86.39.188:50000:vni:10318"}
+    assert idle is not None and status_path(idle) is None  # its home relay is no path
+    assert tailnet_node(nodes, "192.168.1.1") is None
+    with pytest.raises(NetworkParseError, match=r"'NeedsLogin'.*tailscale up"):
+        parse_tailscale_status(recorded("tailscale_status_needs_login.json"))
+
+
+@pytest.mark.parametrize(
+    ("address", "output", "expect"),
+    [
+        ("100.64.0.6", "tailscale_ping_relayed.txt", {"path": "relayed", "via": "tok"}),
+        # No reply, as when this user may not ping: then the status says it.
+        ("100.100.100.123", "tailscale_ping_no_reply.txt", {"path": "direct", "via": "1.2.3.4:56126"}),
+    ],
+)
+def test_tailnet(address: str, output: str, expect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_network, "run_tool", lambda *_arguments: Done(0, recorded(output), ""))
+    nodes = parse_tailscale_status(recorded("tailscale_status_running.json"))
+    assert measure_tailnet("tailscale", nodes, "", address) == expect
+    assert measure_tailnet("tailscale", nodes, "", "192.0.2.1")["reason"] == "192.0.2.1 is no address of this tailnet"
+    assert measure_tailnet("tailscale", {}, "logged out", address) == {"path": "none", "reason": "logged out"}
+    silent = measure_tailnet("tailscale", nodes, "", "100.64.0.9") if "no_reply" in output else None
+    assert silent is None or silent["path"] == "unknown"
+
+
+@given(TEXTS)
+def test_parsers_survive_garbage(text: str) -> None:
+    for parse in (parse_ping, parse_iperf, parse_tailscale_status):
+        try:
+            found: Any = parse(text)
+        except NetworkParseError as error:
+            assert str(error)
+            continue
+        if parse is parse_ping:
+            assert 0 <= found["received"] <= found["sent"]
+        if parse is parse_tailscale_status:
+            for node in found.values():
+                status_path(node)
+    path = parse_tailscale_ping(text)
+    assert path is None or path["path"] in ("direct", "relayed", "peer_relay")
+
+
+def peer(**options: Any) -> dict[str, Any]:
+    return {"name": "a", "address": "192.0.2.1", "tcp_port": 22, "iperf3_port": None, **options}
+
+
+@pytest.mark.parametrize(
+    "address", ["192.0.2.1", "nas", "nas.example.org.", "100.64.0.1", "fe80::1%eth0", "::1", "x-1"]
+)
+def test_good_addresses(address: str) -> None:
+    check_options({"count": 1, "duration": 1, "peers": [peer(address=address)]})
+
+
+@pytest.mark.parametrize(
+    "address", ["", "-c", "--help", "a b", "a;b", "$(id)", "a/b", "1.2.3.4\n", "ä", ":", "x" * 300]
+)
+def test_bad_addresses(address: str) -> None:
+    with pytest.raises(NetworkError, match="neither a host name nor an IP address"):
+        check_options({"count": 1, "duration": 1, "peers": [peer(address=address)]})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"count": 0}, "count is 0 and must be from 1 to 100"),
+        ({"duration": 61}, "duration is 61 and must be from 1 to 60"),
+        ({"peers": [peer(), peer()]}, "peers names a more than once"),
+        ({"peers": [peer(tcp_port=0)]}, "tcp_port of peer a is 0"),
+        ({"peers": [peer(iperf3_port=65536)]}, "iperf3_port of peer a is 65536"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(NetworkError, match=message):
+        check_options({"count": 1, "duration": 1, "peers": [peer()], **options})
+
+
+def test_latency_over_tcp_and_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = Done(2, "", recorded("ping_not_permitted.txt"))
+    monkeypatch.setattr(_network, "run_tool", lambda *_arguments: refused)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        here = peer(address="127.0.0.1", tcp_port=server.getsockname()[1])
+        found = _network.measure_latency("/bin/ping", here, 2)
+        assert (found["method"], found["port"], found["received"]) == ("tcp", here["tcp_port"], 2)
+        assert "may not send ICMP" in found["reason"]
+    # Nobody listens any more: the refusal is an answer too.
+    assert _network.measure_latency(None, here, 1)["received"] == 1
+
+
+def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_network, "run_tool", lambda *_arguments: Done(1, recorded("ping_blackhole.txt"), ""))
+    monkeypatch.setattr(_network, "_connect", lambda *_arguments: None)
+    found = _network.measure_latency("/bin/ping", peer(), 3)
+    assert (found["method"], found["loss_percent"]) == ("icmp", 100.0)
+    assert found["reason"] == "no answer to ICMP, and no answer on TCP port 22"
