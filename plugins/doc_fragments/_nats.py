@@ -13,7 +13,7 @@ options:
   servers:
     description:
       - Addresses of the NATS servers, tried in this order.
-      - Credentials belong into O(user) and O(password), not into the address.
+      - Credentials belong into O(user) and O(password), or O(token), not into the address.
     type: list
     elements: str
     default: ["nats://127.0.0.1:4222"]
@@ -29,10 +29,33 @@ options:
     description:
       - File on the target whose content, without surrounding white space, is the password of O(user).
     type: path
+  token:
+    description:
+      - Token of a server that knows no users.
+    type: str
+  creds_file:
+    description:
+      - File on the target with the JWT and the seed of a user, as C(nsc generate creds) writes it.
+      - Needs the Python library C(nkeys) on the target.
+    type: path
+  nkey_seed_file:
+    description:
+      - File on the target with the seed of a user that the server knows by public key. The seed begins with V(SU).
+      - Needs the Python library C(nkeys) on the target.
+    type: path
   tls_ca:
     description:
       - File on the target with the certificate authorities that the server's certificate is checked against.
-      - Used with C(tls://) addresses and with servers that require TLS.
+      - With it, with O(tls_cert) or with a C(tls://) address, a server that offers no TLS is refused before a password
+        or token is sent. Without any of them TLS is used where the server requires it, with the target's authorities.
+    type: path
+  tls_cert:
+    description:
+      - File on the target with the certificate, and what it was signed with, that is shown to the server.
+    type: path
+  tls_key:
+    description:
+      - File on the target with the private key of O(tls_cert), without passphrase.
     type: path
   inbox_prefix:
     description:
@@ -45,5 +68,6 @@ options:
     type: float
     default: 10
 requirements:
-  - nats-py >= 2.9 for the Python interpreter of the target
+  - nats-py >= 2.16 for the Python interpreter of the target
+  - nkeys for O(creds_file) and O(nkey_seed_file)
 """

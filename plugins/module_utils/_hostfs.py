@@ -95,7 +95,8 @@ class Host:
             return None
         environment = dict(os.environ, LC_ALL="C", LANGUAGE="")
         try:
-            process = subprocess.Popen(
+            # run_command has no time limit, and nvidia-smi hangs with a broken driver.
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 [program, *argv[1:]],
                 stdin=subprocess.DEVNULL,  # nvpmodel can ask; nobody is there to answer
                 stdout=subprocess.PIPE,

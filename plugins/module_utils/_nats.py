@@ -14,20 +14,20 @@ exactly (durations are integers of nanoseconds on the wire).
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import re
 import ssl
 import traceback
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NoReturn
 from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    import nats
     import nats.errors
+    from nats.aio.client import Client
 except ImportError:
     NATS_IMPORT_ERROR: str | None = traceback.format_exc()
 else:
@@ -38,27 +38,22 @@ NATS_ARGUMENTS: dict[str, Any] = {
     "user": {"type": "str"},
     "password": {"type": "str", "no_log": True},
     "password_file": {"type": "path", "no_log": False},
+    "token": {"type": "str", "no_log": True},
+    "creds_file": {"type": "path"},
+    "nkey_seed_file": {"type": "path", "no_log": False},
     "tls_ca": {"type": "path"},
+    "tls_cert": {"type": "path"},
+    "tls_key": {"type": "path", "no_log": False},
     "inbox_prefix": {"type": "str"},
     "timeout": {"type": "float", "default": 10},
 }
-NATS_MUTUALLY_EXCLUSIVE = [("password", "password_file")]
+NATS_CONSTRAINTS: dict[str, Any] = {
+    "mutually_exclusive": [("password", "password_file"), ("user", "token", "creds_file", "nkey_seed_file")],
+    "required_by": {"password": ("user",), "password_file": ("user",)},
+    "required_together": [("tls_cert", "tls_key")],
+}
 
 JETSTREAM_NOT_ENABLED = 10039
-
-# Keys that the server adds to metadata by itself: never compared, always kept.
-SERVER_METADATA = "_nats."
-
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-    "d": 86_400_000_000_000,
-    "w": 604_800_000_000_000,
-}
 
 
 class NatsError(Exception):
@@ -73,130 +68,20 @@ class ApiError(NatsError):
         self.code = code
 
 
-def parse_duration(value: str | int | float) -> int:
-    """Nanoseconds of `7d`, `1h30m`, `500ms` or a plain number of seconds. Raises ValueError."""
-    text = str(value).strip()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        return round(float(text) * _UNITS["s"])
-    parts = re.findall(r"(\d+)(ns|us|ms|[smhdw])", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration: write seconds or units such as 90s, 1h30m or 7d")
-    return sum(int(number) * _UNITS[unit] for number, unit in parts)
-
-
-def format_duration(nanoseconds: int) -> str:
-    """The shortest text that `parse_duration` reads back as the same number."""
-    if nanoseconds == 0:
-        return "0s"
-    text = ""
-    for unit in ("d", "h", "m", "s", "ms", "us", "ns"):
-        count, nanoseconds = divmod(nanoseconds, _UNITS[unit])
-        text += f"{count}{unit}" if count else ""
-    return text
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _unlimited(value: int) -> int:
-    """0 and -1 both mean "no limit"; the server reports -1."""
-    return -1 if value == 0 else value
-
-
-def _own_metadata(value: dict[str, Any] | None) -> dict[str, str]:
-    return {key: str(text) for key, text in (value or {}).items() if not key.startswith(SERVER_METADATA)}
-
-
-class Field(NamedTuple):
-    """One option and the field of the server's configuration that it sets.
-
-    `read` turns the wire value into the one that is compared and shown in diffs, `write` turns it
-    back, `wanted` turns the option into the compared one. `absent` is what a missing field means.
-    """
-
-    option: str
-    absent: Any = None
-    wanted: Callable[[Any], Any] = _same
-    read: Callable[[Any], Any] = _same
-    write: Callable[[Any], Any] = _same
-
-
-def duration_field(option: str) -> Field:
-    def wanted(value: Any) -> str:
-        return format_duration(parse_duration(value))
-
-    return Field(option, absent=0, wanted=wanted, read=format_duration, write=parse_duration)
-
-
-def limit_field(option: str) -> Field:
-    return Field(option, absent=-1, wanted=_unlimited, read=_unlimited)
-
-
-def set_field(option: str) -> Field:
-    """A list whose order means nothing."""
-    return Field(option, absent=[], wanted=sorted, read=sorted)
-
-
-def metadata_field() -> Field:
-    return Field("metadata", absent={}, wanted=_own_metadata, read=_own_metadata)
-
-
-def read_fields(fields: Iterable[Field], config: dict[str, Any]) -> dict[str, Any]:
-    """What the server has, by option name."""
-    return {field.option: field.read(config.get(field.option, field.absent)) for field in fields}
-
-
-def wanted_fields(fields: Iterable[Field], params: dict[str, Any]) -> dict[str, Any]:
-    """What the task asks for, by option name; options that are not set are left out. Raises NatsError."""
-    result = {}
-    for field in fields:
-        value = params.get(field.option)
-        if value is None:
-            continue
-        try:
-            result[field.option] = field.wanted(value)
-        except ValueError as error:
-            raise NatsError(f"{field.option}: {error}") from error
-    return result
-
-
-def write_fields(fields: Iterable[Field], config: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
-    """The wire configuration with `wanted` laid over it; what we do not manage stays."""
-    result = dict(config)
-    for field in fields:
-        if field.option not in wanted:
-            continue
-        result[field.option] = field.write(wanted[field.option])
-        if field.option == "metadata":
-            server = {k: v for k, v in (config.get("metadata") or {}).items() if k.startswith(SERVER_METADATA)}
-            result["metadata"] = dict(result["metadata"], **server)
-    return result
-
-
-def refuse_change(what: str, option: str, before: dict[str, Any], after: dict[str, Any], fix: str) -> None:
-    """Stop when `option` would change although the server cannot change it in place."""
-    if before[option] != after[option]:
-        raise NatsError(
-            f"{what} has {option} {before[option]} and {after[option]} is wanted, "
-            f"but the server cannot change {option} in place: {fix}"
-        )
-
-
 class JetStream:
     """A connection, used as a context manager. Its methods block and raise NatsError."""
 
-    def __init__(self, params: dict[str, Any], password: str | None) -> None:
-        self._user: str | None = params["user"]
-        self._password = password
+    def __init__(self, params: dict[str, Any]) -> None:
         self._servers: list[str] = params["servers"]
-        self._tls_ca: str | None = params["tls_ca"]
         self._timeout: float = params["timeout"]
-        self._inbox = params["inbox_prefix"] or (f"_INBOX_{self._user}" if self._user else "_INBOX")
+        self._login, self._who = login(params)
+        self.secrets = [self._login[name] for name in SECRETS if self._login.get(name)]
+        self._tls = tls_context(params)
+        user = params["user"]
+        self._inbox: str = params["inbox_prefix"] or (f"_INBOX_{user}" if user else "_INBOX")
         self._loop = asyncio.new_event_loop()
         self._reported: asyncio.Queue[Exception]
         self._client: Any = None
-        self._who = f"user {self._user}" if self._user else "no user"
 
     def __enter__(self) -> JetStream:
         try:
@@ -211,43 +96,84 @@ class JetStream:
         self._loop.close()
 
     async def _connect(self) -> None:
-        self._reported = asyncio.Queue()  # here, because Python 3.9 binds it to the loop that runs
         failures = []
         for server in self._servers:
             if urlsplit(server).username is not None:
-                raise NatsError("servers holds credentials: move them to the options user and password")
+                raise NatsError("servers holds credentials: move them to the options user and password, or token")
             try:
-                self._client = await asyncio.wait_for(
-                    nats.connect(
-                        server,
-                        user=self._user,
-                        password=self._password,
-                        tls=ssl.create_default_context(cafile=self._tls_ca) if self._tls_ca else None,
-                        inbox_prefix=self._inbox.encode(),
-                        connect_timeout=self._timeout,
-                        allow_reconnect=False,
-                        error_cb=self._on_error,
-                    ),
-                    timeout=self._timeout + 1,
-                )
+                await asyncio.wait_for(self._connect_to(server), timeout=self._timeout + 1)
                 return
             except asyncio.TimeoutError:
                 failures.append(f"{server}: no answer within {self._timeout:g} s")
+            except ssl.SSLError as error:
+                self._refuse_certificate(server, error)
             except (OSError, nats.errors.Error) as error:
-                if "authorization" in str(error).lower():
+                if re.search("authorization|authentication", str(error), re.IGNORECASE):
                     raise NatsError(
                         f"the NATS server {server} refused {self._who}: {error}. "
-                        "Check user and password against the server's users, and that they belong to this server"
+                        "Check the credentials against the server's users, and that they belong to this server"
                     ) from error
+                # The server ends the connection after the handshake when it misses a client certificate.
+                if self._tls and isinstance(error, (nats.errors.UnexpectedEOF, ConnectionResetError)):
+                    self._refuse_certificate(server, error)
                 failures.append(f"{server}: {error}")
         raise NatsError(
             f"cannot reach a NATS server as {self._who} ({'; '.join(failures)}). "
             "Check that it is running and that servers names its address and port"
         )
 
+    async def _connect_to(self, server: str) -> None:
+        # Fresh for each server: what is reported about one that fails says nothing about the next one.
+        # Made here, because Python 3.9 binds it to the loop that runs.
+        self._reported = asyncio.Queue()
+        client: Any = Client()  # whose annotations know no fraction of a second for connect_timeout
+        tls = self._tls or (ssl.create_default_context() if urlsplit(server).scheme == "tls" else None)
+
+        def only_encrypted(secret: str) -> Callable[[], str]:
+            # Asked for when it is about to be sent: nats-py would do so in plain text to a server without TLS.
+            def get() -> str:
+                self._refuse_plain_text(client, server, tls)
+                return secret
+
+            return get
+
+        await client.connect(
+            server,
+            **{name: only_encrypted(v) if name in SENT_AS_THEY_ARE else v for name, v in self._login.items()},
+            tls=tls,
+            inbox_prefix=self._inbox.encode(),
+            connect_timeout=self._timeout,
+            allow_reconnect=False,
+            error_cb=self._on_error,
+        )
+        try:
+            self._refuse_plain_text(client, server, tls)
+        except NatsError:
+            await client.close()
+            raise
+        self._client = client
+
+    def _refuse_plain_text(self, client: Any, server: str, tls: ssl.SSLContext | None) -> None:
+        if tls and not client._server_info.get("tls_required"):
+            raise NatsError(
+                f"the NATS server {server} offers no TLS, which the task asks for: configure tls on the server, "
+                "or write nats:// and leave out tls_ca, tls_cert and tls_key"
+            )
+
+    def _refuse_certificate(self, server: str, error: Exception) -> NoReturn:
+        raise NatsError(
+            f"no TLS with the NATS server {server} as {self._who}: {error}. Check that tls_ca holds the authority of "
+            "its certificate, that the certificate names the host in servers, and that tls_cert is one it accepts"
+        ) from error
+
     async def _on_error(self, error: Exception) -> None:
         # A permission violation reaches only this callback; the request itself would just time out.
         self._reported.put_nowait(error)
+
+    @property
+    def version(self) -> str:
+        """Of the server that answers."""
+        return str(self._client._server_info.get("version", "of an unknown version"))
 
     def request(self, subject: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Answer of `$JS.API.<subject>`. Raises ApiError for the server's refusals, else NatsError."""
@@ -261,9 +187,12 @@ class JetStream:
         if report.done() and not answer.done():
             answer.cancel()
             await asyncio.gather(answer, return_exceptions=True)
+            problem = report.result()
+            if "permissions violation" not in str(problem).lower():
+                raise NatsError(f"the connection failed during {subject}: {problem}. Check that the server runs")
             raise NatsError(
-                f"the NATS server refused {self._who} the request {subject}: {report.result()}. "
-                "Use a user that may publish to $JS.API.> and subscribe to " + f"{self._inbox}.>"
+                f"the NATS server refused {self._who} the request {subject}: {problem}. "
+                f"Use a user that may publish to $JS.API.> and subscribe to {self._inbox}.>"
             )
         report.cancel()
         try:
@@ -298,25 +227,74 @@ class JetStream:
             raise
 
 
-def _read_password(module: AnsibleModule) -> str | None:
-    path: str | None = module.params["password_file"]
-    password: str | None = module.params["password"]
-    if path is None:
-        return password
+# Values that the protocol carries to the server readably; keys only sign what it sends.
+SENT_AS_THEY_ARE = ("user", "password", "token")
+SECRETS = ("password", "token", "nkeys_seed_str")
+
+
+def read_secret(option: str, path: str) -> str:
+    """Content of a file of the target. Raises NatsError."""
     try:
-        password = Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise NatsError(f"cannot read password_file {path}: {error.strerror}") from error
-    module.no_log_values.add(password)
-    return password
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NatsError(f"cannot read {option} {path}: {error}") from error
+
+
+def login(params: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Arguments for nats-py, and words for messages that say who logs in. Raises NatsError."""
+    if params["creds_file"]:
+        path = params["creds_file"]
+        text = read_secret("creds_file", path)
+        # nats-py reads a file without these for ever.
+        for part in ("NATS USER JWT", "USER NKEY SEED"):
+            if f"BEGIN {part}" not in text:
+                raise NatsError(f"creds_file {path} has no {part}: write it with nsc generate creds")
+        return {"user_credentials": path}, f"the user of creds_file {path}"
+    if params["nkey_seed_file"]:
+        path = params["nkey_seed_file"]
+        seed = read_secret("nkey_seed_file", path)
+        if not re.fullmatch(r"SU[A-Z2-7]{56}", seed):
+            raise NatsError(f"nkey_seed_file {path} holds no seed of a user, which is 58 characters that begin with SU")
+        return {"nkeys_seed_str": seed}, f"the user of nkey_seed_file {path}"
+    if params["token"]:
+        return {"token": params["token"]}, "the holder of the token"
+    if not params["user"]:
+        return {}, "no user"
+    password = params["password"]
+    if params["password_file"]:
+        password = read_secret("password_file", params["password_file"])
+    if password is None:
+        raise NatsError(f"user {params['user']} has no password: give password or password_file")
+    return {"user": params["user"], "password": password}, f"user {params['user']}"
+
+
+def tls_context(params: dict[str, Any]) -> ssl.SSLContext | None:
+    """What the connection is encrypted with, or None when the task says nothing about it. Raises NatsError."""
+    if not (params["tls_ca"] or params["tls_cert"]):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=params["tls_ca"])
+    except OSError as error:  # ssl.SSLError is one
+        raise NatsError(f"cannot use tls_ca {params['tls_ca']}: {error}") from error
+    if params["tls_cert"]:
+        try:
+            context.load_cert_chain(params["tls_cert"], params["tls_key"])
+        except OSError as error:
+            raise NatsError(f"cannot use tls_cert {params['tls_cert']} with its tls_key: {error}") from error
+    return context
 
 
 def run_nats_module(module: AnsibleModule, ensure: Callable[[JetStream, AnsibleModule], dict[str, Any]]) -> None:
     """Connect, run `ensure` and leave the module with its result or with the reason of the failure."""
     if NATS_IMPORT_ERROR is not None:
         module.fail_json(msg=missing_required_lib("nats-py"), exception=NATS_IMPORT_ERROR)
+    signs = module.params["creds_file"] or module.params["nkey_seed_file"]
+    if signs and importlib.util.find_spec("nkeys") is None:  # nats-py imports it when it signs
+        module.fail_json(msg=missing_required_lib("nkeys", reason="for creds_file and nkey_seed_file"))
     try:
-        with JetStream(module.params, _read_password(module)) as session:
+        session = JetStream(module.params)
+        module.no_log_values.update(session.secrets)
+        with session:
             result = ensure(session, module)
     except NatsError as error:
         module.fail_json(msg=str(error))

@@ -48,7 +48,7 @@ def run_tool(command: list[str], limit: float, pass_fds: tuple[int, ...] = ()) -
     """Run `command` for at most `limit` seconds, in the C locale. A command that cannot start is code 127."""
     environment = dict(os.environ, LC_ALL="C", LANGUAGE="C")
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

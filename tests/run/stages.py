@@ -18,7 +18,7 @@ STAGES = [
     Stage("gates", "docs-lint", gates.docs_lint),
     Stage("gates", "sanity", gates.oldest("sanity")),
     Stage("gates", "sanity-newest", gates.newest("sanity")),
-    Stage("gates", "ansible-units", gates.oldest("units", *gates.UNITS)),
+    Stage("gates", "ansible-units", gates.oldest("units", "--python", "3.11", *gates.UNITS)),
     Stage("gates", "ansible-units-newest", gates.newest("units", *gates.UNITS)),
     Stage("gates", "galaxy-importer", gates.importer),
     pytest("unit", "tests/unit/repository"),

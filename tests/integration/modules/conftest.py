@@ -14,13 +14,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from module_runner import BIN, CANARY, ROOT, Nats, Postgres, Runner, free_port, wait_for_port
+from module_runner import CANARY, ROOT, Nats, Postgres, Runner, free_port, wait_for_port
+from nats_rig import running_nats
 
 
 @pytest.fixture(scope="session")
@@ -43,12 +45,7 @@ def runner(folder: Path) -> Runner:
 @pytest.fixture(scope="session")
 def nats_server(folder: Path) -> Iterator[Nats]:
     """Users: admin (everything), guest (connects, but may not use JetStream), outsider (account without JetStream)."""
-    port = free_port()
-    (folder / "nats.conf").write_text(
-        f"""
-        host: 127.0.0.1
-        port: {port}
-        jetstream {{ store_dir: "{folder}/jetstream", max_mem: 64M, max_file: 256M }}
+    settings = f"""
         accounts {{
           SYS: {{ users: [ {{user: sys, password: {CANARY}}} ] }}
           OUTSIDE: {{ users: [ {{user: outsider, password: {CANARY}}} ] }}
@@ -59,16 +56,19 @@ def nats_server(folder: Path) -> Iterator[Nats]:
         }}
         system_account: SYS
         """
-    )
-    process = subprocess.Popen(
-        [str(BIN / "nats-server"), "-c", str(folder / "nats.conf"), "-l", str(folder / "nats.log")]
-    )
-    try:
-        wait_for_port(port, process)
-        yield Nats(port, f"nats://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
+    with running_nats(folder, settings) as server:
+        yield server
+
+
+@pytest.fixture
+def stream(runner: Runner, nats_server: Nats) -> Runner:
+    defaults = {"servers": [nats_server.url], "user": "admin", "password": CANARY, "timeout": 5}
+    return replace(runner, module="nats_stream", defaults=defaults)
+
+
+@pytest.fixture
+def consumer(stream: Runner) -> Runner:
+    return replace(stream, module="nats_consumer")
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,6 @@ class Runner:
 
     def __call__(self, *tasks: dict[str, Any], verbosity: str = "") -> Play:
         """Each task is the module's options, and `check: True` for check mode."""
-        work = Path(tempfile.mkdtemp(prefix="play-", dir=self.folder))
         body: list[dict[str, Any]] = []
         for number, task in enumerate(tasks):
             merged = {**self.defaults, **task}
@@ -85,10 +84,15 @@ class Runner:
                     "ignore_errors": True,
                 }
             )
-        names = ", ".join(f"result_{number}" for number in range(len(tasks)))
+        return self.run(body, verbosity)
+
+    def run(self, body: list[dict[str, Any]], verbosity: str = "") -> Play:
+        """Tasks as they stand in a playbook; the results are those of the tasks that register something."""
+        work = Path(tempfile.mkdtemp(prefix="play-", dir=self.folder))
+        names = ", ".join(task["register"] for task in body if "register" in task)
         copy = {"content": "{{ [" + names + "] | to_json }}", "dest": str(work / "results.json"), "mode": "0600"}
-        body.append({"name": "Keep the results", "ansible.builtin.copy": copy, "no_log": True})
-        play = [{"name": "Test", "hosts": "localhost", "gather_facts": False, "tasks": body}]
+        keep = {"name": "Keep the results", "ansible.builtin.copy": copy, "no_log": True}
+        play = [{"name": "Test", "hosts": "localhost", "gather_facts": False, "tasks": [*body, keep]}]
         (work / "play.yml").write_text(json.dumps(play))  # JSON is YAML
         (work / "ansible.cfg").write_text("[defaults]\n")  # nobody else's settings
         command = [str(BIN / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(work / "play.yml")]

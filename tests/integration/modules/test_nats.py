@@ -6,40 +6,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-import nats
-import pytest
+import nats_rig
 from module_runner import CANARY, Nats, Runner, free_port
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 
-@pytest.fixture
-def stream(runner: Runner, nats_server: Nats) -> Runner:
-    defaults = {"servers": [nats_server.url], "user": "admin", "password": CANARY, "timeout": 5}
-    return replace(runner, module="nats_stream", defaults=defaults)
-
-
-@pytest.fixture
-def consumer(stream: Runner) -> Runner:
-    return replace(stream, module="nats_consumer")
-
-
 def ask(server: Nats, question: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        client = await nats.connect(server.url, user="admin", password=CANARY)
-        try:
-            return await question(client.jetstream())
-        except NotFoundError:
-            return None
-        finally:
-            await client.close()
-
-    return asyncio.run(run())
+    try:
+        return nats_rig.ask(server, lambda client: question(client.jetstream()))
+    except NotFoundError:
+        return None
 
 
 def stream_config(server: Nats, name: str) -> dict[str, Any] | None:
@@ -139,13 +120,13 @@ def test_consumer_cycle(stream: Runner, consumer: Runner, nats_server: Nats) -> 
     config = snapshot()
     assert config["durable_name"] == "extract"
     assert [config["filter_subject"]] == ["work.a"] or config["filter_subjects"] == ["work.a"]
-    assert (config["ack_policy"], config["ack_wait"], config["max_deliver"]) == ("explicit", 60, -1)
+    assert (config["ack_policy"], config["ack_wait"], config["max_deliver"]) == ("explicit", 30, -1)
 
     ask(nats_server, lambda js: js.publish("work.a", b"waits"))
     changed = consumer.cycle(
         {**options, "filter_subjects": ["work.b", "work.a"], "ack_wait": "90", "max_ack_pending": 4}, snapshot
     )
-    assert changed["diff"]["before"]["ack_wait"] == "1m"
+    assert changed["diff"]["before"]["ack_wait"] == "30s"
     assert changed["diff"]["after"]["ack_wait"] == "1m30s"
     config = snapshot()
     assert (sorted(config["filter_subjects"]), config["max_ack_pending"]) == (["work.a", "work.b"], 4)

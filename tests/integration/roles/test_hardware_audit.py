@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The audit on this machine, beside machines that are not there or cannot be audited."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tests.integration.roles.plays import ROOT, Plays, local
+
+SCHEMAS = {
+    "homelab.fact": "homelab_fact",
+    "cpu_capabilities.json": "cpu_capabilities",
+    "gpu_info.json": "gpu_info",
+    "storage_performance.json": "storage_performance",
+    "network_profile.json": "network_profile",
+}
+AUDITED = {"homelab.fact", "cpu_capabilities.json", "gpu_info.json"}
+GONE = {"ansible_host": "192.0.2.7", "ansible_ssh_common_args": "-o ConnectTimeout=1"}
+
+
+def check(folder: Path) -> dict[str, dict[str, Any]]:
+    """The files of a folder, each against its schema."""
+    found = {}
+    for path in folder.iterdir():
+        found[path.name] = json.loads(path.read_text())
+        data = ROOT / "plugins" / "plugin_utils" / "data" / f"{SCHEMAS[path.name]}.schema.json"
+        jsonschema.Draft202012Validator(json.loads(data.read_text())).validate(found[path.name])
+    return found
+
+
+def test_the_files_are_right_and_a_second_run_changes_nothing(plays: Plays) -> None:
+    folder = plays.folder / "facts.d"
+    hosts = plays.inventory({"hosts": {"here": local(hardware_audit_facts_dir=str(folder), homelab_zone="desk")}})
+    foretold = plays.run("homelab.ai.hardware_audit", hosts, "--check", "--diff")
+    assert not folder.exists() and '+    "architecture"' in foretold.output
+    plays.run("homelab.ai.hardware_audit", hosts)
+    files = check(folder)
+    assert files.keys() == AUDITED
+    fact = files["homelab.fact"]
+    memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
+    assert fact["total_ram_mb"] == int(memory.split()[1]) // 1024
+    assert fact["cpu_cores"] == os.cpu_count() and fact["architecture"] == platform.machine()
+    assert fact["zone"] == "desk"
+    assert fact["storage"]["total_gib"] == shutil.disk_usage("/var/lib").total >> 30
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert plays.run("homelab.ai.hardware_audit", hosts).changed("here") == 0
+    assert plays.run("homelab.ai.hardware_audit", hosts, "--check", "--diff").changed("here") == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    (folder / "homelab.fact").write_text("{}")
+    assert plays.run("homelab.ai.hardware_audit", hosts, "--tags", "hardware_audit", "--diff").changed("here") == 1
+    assert check(folder)["homelab.fact"] == fact
+    setup = [str(Path(sys.executable).with_name("ansible")), "-i", str(hosts), "here", "-m", "setup"]
+    setup += ["-a", f"gather_subset=!all,!min,local fact_path={folder}"]
+    env = os.environ | {"ANSIBLE_HOME": str(plays.folder / "ansible"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
+    said = subprocess.run(setup, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(said.partition("=>")[2])["ansible_facts"]["ansible_local"]["homelab"] == fact
+
+
+def test_a_machine_that_fails_does_not_stop_the_others(plays: Plays) -> None:
+    folder = plays.folder / "facts.d"
+    closed = plays.folder / "a-file"
+    closed.write_text("where a directory should be")
+    hosts = plays.inventory(
+        {
+            "hosts": {
+                "gone": GONE,
+                "here": local(hardware_audit_facts_dir=str(folder)),
+                "odd": local(hardware_audit_facts_dir=str(closed / "facts.d")),
+            }
+        }
+    )
+    play = plays.run("homelab.ai.hardware_audit", hosts)
+    listed = [line.strip() for line in play.output.splitlines() if "NOT AUDITED" in line]
+    assert any(line.startswith('"gone: NOT AUDITED.') and "connect" in line for line in listed)
+    assert any(line.startswith('"odd: NOT AUDITED. Create the directory of the facts:') for line in listed)
+    assert '"here: ' in play.output and check(folder).keys() == AUDITED
+    strict = plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", expect=2)
+    assert "gone, odd could not be audited" in strict.output
+    plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", "--limit", "here")
+
+
+def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays) -> None:
+    target, controller = plays.folder / "facts.d", plays.folder / "controller"
+    variables = {"hardware_audit_facts_dir": str(target), "hardware_audit_controller_dir": str(controller)}
+    hosts = plays.inventory(
+        {
+            "vars": variables,
+            "hosts": {
+                "yellow": local(),
+                "chosen": local(hardware_audit_location="controller"),
+            },
+        }
+    )
+    # The environment by which an app of Home Assistant OS knows its supervisor.
+    plays.run("homelab.ai.hardware_audit", hosts, SUPERVISOR_TOKEN="not a secret")
+    assert not target.exists()
+    assert check(controller / "yellow").keys() == check(controller / "chosen").keys() == AUDITED
+    assert plays.run("homelab.ai.hardware_audit", hosts, SUPERVISOR_TOKEN="not a secret").changed("yellow") == 0
+
+
+@pytest.mark.skipif(not shutil.which("fio"), reason="fio is not installed (Debian: apt-get install fio)")
+@pytest.mark.skipif(not shutil.which("iperf3"), reason="iperf3 is not installed (Debian: apt-get install iperf3)")
+def test_each_benchmark_runs_with_its_tag_alone(plays: Plays) -> None:
+    folders = {name: plays.folder / name for name in ("one", "two")}
+    small = {"hardware_audit_benchmark_size_mib": 64, "hardware_audit_benchmark_seconds": 1}
+    machines = {
+        name: local(ansible_host=f"127.0.0.{number}", hardware_audit_facts_dir=str(folders[name]), **small)
+        for number, name in enumerate(folders, 1)
+    }
+    hosts = plays.inventory({"hosts": machines})
+    plays.run("homelab.ai.hardware_audit", hosts, "--tags", "storage_benchmark", "--limit", "one")
+    assert check(folders["one"]).keys() == {"storage_performance.json"}
+    plays.run("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark")
+    found = check(folders["one"])
+    assert found.keys() == {"storage_performance.json", "network_profile.json"}
+    (peer,) = found["network_profile.json"]["peers"]
+    assert peer["name"] == "two" and peer["reachable"] and peer["bandwidth"]["measured"]
+    (other,) = check(folders["two"])["network_profile.json"]["peers"]
+    assert other["name"] == "one" and other["bandwidth"]["measured"]
+    before = {path: path.read_bytes() for path in folders["one"].iterdir()}
+    plays.run("homelab.ai.hardware_audit", hosts)
+    assert {path: path.read_bytes() for path in folders["one"].iterdir() if path in before} == before
+    assert check(folders["one"]).keys() == AUDITED | {path.name for path in before}
