@@ -59,8 +59,8 @@ filesystem:
   sample: {type: ext4, mount: /, size_bytes: 270553939968}
 device:
   description:
-    - What is below. C(class) is V(nvme), V(ssd), V(hdd), V(emmc), V(sd), V(virtual) or V(unknown), and that of the slowest
-      device of a volume that has several. C(reason) says why the class is not known.
+    - What is below. C(class) is V(nvme), V(ssd), V(hdd), V(emmc), V(sd), V(virtual) or V(unknown), and that of the
+      slowest device of a volume that has several. C(reason) says why the class is not known.
   returned: success
   type: dict
   sample:
@@ -78,9 +78,10 @@ from ansible_collections.homelab.ai.plugins.module_utils._block_device import de
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
-    path = os.path.realpath(module.params["path"])
-    while not Path(path).is_dir():
-        path = os.path.dirname(path)
+    directory = Path(os.path.realpath(module.params["path"]))
+    while not directory.is_dir():
+        directory = directory.parent
+    path = str(directory)
     try:
         text = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
         space = os.statvfs(path)

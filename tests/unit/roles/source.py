@@ -115,6 +115,7 @@ def files_of(role: str, entry_point: str) -> tuple[list[Path], list[Path]]:
         for task in tasks(load(path)):
             for action in ("import_tasks", "include_tasks"):
                 if name := task.get(f"ansible.builtin.{action}"):
+                    name = name["file"] if isinstance(name, dict) else name
                     open_files += task_files(role) if "{{" in name else [folder / name]
             if options := task.get("ansible.builtin.template"):
                 source = options["src"]
@@ -140,6 +141,17 @@ def read_by(role: str, entry_point: str) -> set[str]:
             found |= names_in(private[name])
         followed |= pending
     return found
+
+
+def outbound(role: str) -> set[str]:
+    """Facts that a role sets for whoever comes after it, by its name in front."""
+    facts = {
+        name
+        for path in task_files(role)
+        for task in tasks(load(path))
+        for name in task.get("ansible.builtin.set_fact", {})
+    }
+    return {name for name in facts if name.startswith(f"{role}_")}
 
 
 def given_names(role: str) -> set[str]:

@@ -11,15 +11,22 @@ import pytest
 from tests.unit.roles import source
 
 # docs/contracts.md, "Names": the inventory's own variables, which options default from.
-INVENTORY = {"homelab_port_base", "homelab_data_dir", "homelab_tuning"}
+INVENTORY = {"homelab_port_base", "homelab_data_dir", "homelab_tuning", "homelab_kube_context", "homelab_zone"}
 # Ansible's: facts, magic variables, functions of its templates.
 ANSIBLE = {
     "ansible_check_mode",
     "ansible_facts",
     "ansible_managed",
+    "ansible_failed_result",
+    "ansible_failed_task",
+    "ansible_play_hosts_all",
     "ansible_playbook_python",
+    "ansible_run_tags",
     "dict",
+    "groups",
+    "hostvars",
     "inventory_hostname",
+    "lookup",
     "omit",
     "role_path",
 }
@@ -63,7 +70,8 @@ def test_what_an_entry_point_reads_is_what_it_specifies(role: str, entry_point: 
     public = {name for name in source.read_by(role, entry_point) if not name.startswith(f"__{role}_")}
     specified = source.entry_points(role)[entry_point].keys()
     # What only a default reads is read where the default is used.
-    assert public - ANSIBLE - {"homelab_port_base", "homelab_data_dir"} == set(specified)
+    given = source.outbound(role)
+    assert public - ANSIBLE - (INVENTORY - set(specified)) - given == set(specified)
 
 
 def read_by_callers(role: str) -> set[str]:
@@ -79,8 +87,8 @@ def read_by_callers(role: str) -> set[str]:
 @pytest.mark.parametrize("role", source.ROLES)
 def test_private_names_carry_the_prefix_and_are_defined(role: str) -> None:
     prefix = f"__{role}_"
-    given = source.given_names(role) - {"ansible_python_interpreter"}
-    assert {name for name in given if not name.startswith(prefix)} == set()
+    given = source.given_names(role) - {"ansible_python_interpreter", "ansible_connection"}
+    assert {name for name in given if not name.startswith(prefix)} == source.outbound(role)
     read = {
         name
         for _unused, entry_point in (pair for pair in source.ENTRY_POINTS if pair[0] == role)
@@ -94,7 +102,7 @@ def test_private_names_carry_the_prefix_and_are_defined(role: str) -> None:
 
 @pytest.mark.parametrize("role", source.ROLES)
 def test_defaults_read_only_the_inventory(role: str) -> None:
-    assert source.names_in(source.defaults(role)) <= INVENTORY
+    assert source.names_in(source.defaults(role)) <= INVENTORY | {"lookup"}
 
 
 def included_roles() -> list[tuple[str, str, set[str]]]:
