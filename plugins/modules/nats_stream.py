@@ -316,7 +316,7 @@ options:
         type: str
       subject_transforms:
         description:
-          - Subjects that are copied and what they become, instead of O(sources.filter_subject).
+          - Subjects that are copied and what they become, instead of O(sources[].filter_subject).
         type: list
         elements: dict
         suboptions:

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The specification's hardware tests (section 11.3), for any machine that was audited.
+
+    pytest tests/host --hosts=ssh://desktop,ssh://jetson      (pytest-testinfra; without --hosts: this machine)
+
+The test of Postgres' share of the memory runs where the platform is deployed; see docs/deviations.md.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+FACTS = "/etc/ansible/facts.d"
+
+
+def read(host: Any, name: str) -> dict[str, Any]:
+    file = host.file(f"{FACTS}/{name}")
+    if not file.exists:
+        pytest.skip(f"{FACTS}/{name} is not there: run ansible-playbook homelab.ai.hardware_audit first")
+    content: dict[str, Any] = json.loads(file.content_string)
+    return content
+
+
+def test_hardware_facts_exist(host: Any) -> None:
+    facts = read(host, "homelab.fact")
+    assert facts["total_ram_mb"] > 0
+
+
+def test_the_facts_are_those_of_this_machine(host: Any) -> None:
+    facts = read(host, "homelab.fact")
+    total = int(host.check_output("awk '/^MemTotal:/ {print $2}' /proc/meminfo")) // 1024
+    assert abs(facts["total_ram_mb"] - total) <= total * 0.01
+    assert facts["cpu_cores"] == int(host.check_output("getconf _NPROCESSORS_ONLN"))
+    assert facts["architecture"] == host.check_output("uname -m")
+
+
+def test_everybody_may_read_the_facts_and_root_alone_may_write_them(host: Any) -> None:
+    for name in ("homelab.fact", "cpu_capabilities.json", "gpu_info.json"):
+        read(host, name)
+        file = host.file(f"{FACTS}/{name}")
+        assert file.user == "root" and file.mode == 0o644
+
+
+def test_a_gpu_is_described_where_there_is_one(host: Any) -> None:
+    facts = read(host, "gpu_info.json")
+    assert not facts["has_gpu"] or (facts["gpu_name"] and facts["gpu_vram_mb"] >= 2048)
+    assert facts["has_gpu"] or facts["reasons"]
