@@ -51,9 +51,10 @@ def refused(bare: Deployment) -> Run:
             "ansible.builtin.debug": {"msg": f"{title} >>> {{{{ ansible_failed_result | to_json }}}}"},
         }
         tasks.append({"name": title, "block": [call], "rescue": [said]})
-    tuning = [str(bare.collection / "playbooks" / "group_vars" / "all.yml")]
-    other = bare.variables | {"local_stack_name": "hltest-bad", "local_stack_user": "hltest-bad"}
-    play = {"hosts": "localhost", "gather_facts": False, "vars_files": tuning, "vars": other, "tasks": tasks}
+    machine = {"memory_mib": 15900, "cores": 8, "has_avx2": True, "storage": {"total_gib": 512}}
+    tuning = {"homelab_tuning": f"{{{{ {json.dumps(machine)} | homelab.ai.tuning_profile }}}}"}
+    other = tuning | bare.variables | {"local_stack_name": "hltest-bad", "local_stack_user": "hltest-bad"}
+    play = {"hosts": "localhost", "gather_facts": False, "vars": other, "tasks": tasks}
     playbook = bare.scratch / "bad-inputs.yml"
     playbook.write_text(json.dumps([play]))
     return bare.play(str(playbook), "--check")

@@ -3,29 +3,25 @@
 
 from __future__ import annotations
 
-import yaml
-
 from tests.integration.local.deployment import Deployment
 
 
 def test_a_stopped_program_starts_and_a_changed_setting_restarts_its_program_alone(stack: Deployment) -> None:
     """One run for both: `graph` was stopped by hand, `embed` got another batch size."""
-    tuning = yaml.safe_load((stack.collection / "playbooks" / "group_vars" / "all.yml").read_text())["homelab_tuning"]
-    tuning["components"]["embed"]["settings"]["batch"] += 1
     before = stack.pids()
     stack.supervise("stop", "graph")
     assert "graph" not in stack.pids()
     assert stack.run("--check").changed_tasks() == ["Start the programs that do not run"]
     assert "graph" not in stack.pids()
 
-    run = stack.run(homelab_tuning=tuning)
+    run = stack.run(homelab_tuning_overrides={"settings": {"embed": {"batch": 7}}})
 
     assert set(run.changed_tasks()) == {
         "Start the programs that do not run",
         "Render the programs of the workers",
         "Read the supervisor's configuration again",
     }
-    assert f'EMBED_BATCH="{tuning["components"]["embed"]["settings"]["batch"]}"' in run.output  # in the diff
+    assert 'EMBED_BATCH="7"' in run.output  # in the diff
     after = stack.pids()
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"embed", "graph"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
 from jinja2 import Environment, meta, nodes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,6 +57,12 @@ ENTRY_POINTS = [(role, name) for role in ROLES for name in entry_points(role)]
 
 def task_files(role: str) -> list[Path]:
     return sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
+
+
+TUNING: dict[str, Any] = tune(
+    {"memory_mib": 15900, "cores": 8, "has_avx2": True, "storage": {"total_gib": 512}}, "core", {}
+)
+"""homelab_tuning of a PC with 16 GB."""
 
 
 def templates(role: str) -> list[Path]:

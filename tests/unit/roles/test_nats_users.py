@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.unit.roles import nats_config, source
 
@@ -104,7 +103,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     link = folder / "collections" / "ansible_collections" / "homelab" / "ai"
     link.parent.mkdir(parents=True)
     link.symlink_to(source.ROOT)
-    tuning = yaml.safe_load((source.ROOT / "playbooks" / "group_vars" / "all.yml").read_text())
+    tuning = {"homelab_tuning": source.TUNING}
     call = {"name": "Render", "ansible.builtin.include_role": {"name": "homelab.ai.nats", "tasks_from": "config"}}
     given = {
         "nats_config_dir": str(folder),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""homelab_tuning: the schema holds what roles read, no more and no less, and the static instance obeys it."""
+"""homelab_tuning: the schema holds what roles read, no more and no less, and what the filter computes obeys it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from tests.unit.roles import source
 
 SCHEMA = json.loads((source.ROOT / "plugins" / "plugin_utils" / "data" / "homelab_tuning.schema.json").read_text())
-STATIC = source.load(source.ROOT / "playbooks" / "group_vars" / "all.yml")["homelab_tuning"]
+COMPUTED = source.TUNING
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
@@ -22,8 +22,8 @@ def faults(tuning: Any) -> list[str]:
 
 
 def changed(*path: str, to: Any) -> Any:
-    """The static instance with one value put in another's place."""
-    tuning = copy.deepcopy(STATIC)
+    """What is computed, with one value put in another's place."""
+    tuning = copy.deepcopy(COMPUTED)
     place = tuning
     for name in path[:-1]:
         place = place[name]
@@ -60,8 +60,8 @@ def test_the_schema_is_a_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_static_instance_obeys_the_schema() -> None:
-    assert faults(STATIC) == []
+def test_what_is_computed_obeys_the_schema() -> None:
+    assert faults(COMPUTED) == []
 
 
 def test_roles_name_settings_in_full() -> None:
@@ -77,12 +77,12 @@ def test_every_setting_that_is_read_is_specified_and_every_specified_one_is_read
 
 def test_the_streams_are_those_that_the_role_creates() -> None:
     created = {stream["name"] for stream in source.role_vars("nats")["__nats_streams"]}
-    assert created == set(SCHEMA["properties"]["streams"]["properties"]) == set(STATIC["streams"])
+    assert created == set(SCHEMA["properties"]["streams"]["properties"]) == set(COMPUTED["streams"])
 
 
 def test_the_streams_fit_the_file_store() -> None:
-    store = STATIC["components"]["nats"]["settings"]["max_file_store_mib"]
-    assert sum(STATIC["streams"].values()) <= store * 1024 * 1024
+    store = COMPUTED["components"]["nats"]["settings"]["max_file_store_mib"]
+    assert sum(COMPUTED["streams"].values()) <= store * 1024 * 1024
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,6 @@ def test_a_wrong_instance_is_refused_by_name(path: tuple[str, ...], value: Any, 
 
 def test_resources_beside_the_settings_are_allowed() -> None:
     sized = {"request": {"memory_mib": 512, "cpu_m": 100}, "limit": {"memory_mib": 1024, "cpu_m": 1000}}
-    component = STATIC["components"]["embed"] | sized | {"replicas": {"min": 1, "max": 2}, "storage_gib": 1.5}
+    component = COMPUTED["components"]["embed"] | sized | {"replicas": {"min": 1, "max": 2}, "storage_gib": 1.5}
     assert faults(changed("components", "embed", to=component)) == []
     assert faults(changed("components", "garage", to=sized)) == []

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`binding` tells the truth: a change of what it names, and of nothing else, moves the number."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+
+from tests.unit.plugins.tuning.golden import MACHINES
+from tests.unit.plugins.tuning.machines import DATA, OVERRIDES, PRESETS, at, machines, tuned
+
+Case = tuple[dict[str, Any], str, dict[str, Any]]
+FACTORS = (0.12, 0.3, 0.5, 0.8, 0.9, 0.97, 1.03, 1.1, 1.3, 2, 4, 10)
+GIB = 1024**3
+
+
+def with_memory(facts: dict[str, Any], memory: int) -> dict[str, Any]:
+    """The same machine with other memory, whose node and nominal size stay possible."""
+    changed = facts | {"memory_mib": memory}
+    if "nominal_mib" in facts:
+        changed["nominal_mib"] = max(memory, facts["nominal_mib"])
+    if "allocatable_mib" in facts:
+        changed["allocatable_mib"] = min(memory, facts["allocatable_mib"])
+    return changed
+
+
+def changed_facts(facts: dict[str, Any], binding: str, factors: Sequence[float]) -> Iterator[dict[str, Any]]:
+    storage, gpu = facts.get("storage", {}), facts.get("gpu", {})
+    if binding == "memory_mib":
+        sizes = [16384, *(int(facts["memory_mib"] * factor) for factor in factors)]
+        yield from (with_memory(facts, size) for size in sizes)
+    elif binding in ("allocatable_mib", "nominal_mib"):
+        for factor in factors:
+            value = int(facts[binding] * factor)
+            if value == facts["memory_mib"] or (value < facts["memory_mib"]) == (binding == "allocatable_mib"):
+                yield facts | {binding: value}
+    elif binding == "cores":
+        yield from (facts | {"cores": cores} for cores in (1, 2, 4, 8, 16, 64, facts["cores"] * 2, facts["cores"] + 1))
+    elif binding == "has_avx2":
+        yield facts | {"has_avx2": not facts.get("has_avx2", False)}
+    elif binding == "storage.total_gib":
+        now = storage.get("total_gib", 200)
+        yield from (facts | {"storage": storage | {"total_gib": int(now * factor)}} for factor in factors)
+    elif binding == "storage.hdd_gib":
+        yield facts | {"storage": storage | {"hdd_gib": storage["hdd_gib"] * 2 + 10}}
+    elif binding == "gpu.devices":
+        yield facts | {"gpu": gpu | {"devices": [*gpu.get("devices", []), {"memory_mib": 10240}]}}
+    else:
+        raise AssertionError(f"binding {binding} is no fact")
+
+
+def changed_overrides(overrides: dict[str, Any], binding: str, value: Any) -> Iterator[dict[str, Any]]:
+    _, key, *names = binding.split(".")
+    if key == "without":
+        yield overrides | {"without": []}
+        return
+    if isinstance(value, str):
+        candidates: list[Any] = ["f16", "q8_0"]
+    elif key == "streams_gib":
+        candidates = [max(1, value // GIB // 2), value // GIB * 2 + 1]
+    elif key.endswith("_percent"):
+        candidates = [0, 1, 5, 10, 25, 70]
+    else:
+        candidates = [1, value // 2, value - 1, value + 1, value * 2, value * 4]
+    if key == "floor_mib":  # lines that follow from a floor have values of their own
+        now = overrides.get(key, {}).get(names[0], DATA["components"][names[0]].get("floor_mib", 1024))
+        candidates += [now - 1, now + 20, now + 100, now * 2]
+    for candidate in candidates:
+        said = copy.deepcopy(overrides)
+        place = said
+        for name in (key, *names)[:-1]:
+            place = place.setdefault(name, {})
+        place[(key, *names)[-1]] = candidate
+        yield said
+
+
+def untrue_lines(facts: dict[str, Any], preset: str, overrides: dict[str, Any]) -> list[str]:
+    """Lines of explain whose binding does not move their number."""
+    tuning = tuned(facts, preset, overrides)
+    assert tuning is not None
+    results: dict[str, list[dict[str, Any]]] = {}
+    untrue = []
+    for line in tuning["explain"]:
+        path, value, binding = line["path"], line["value"], line["binding"]
+        found: Iterable[dict[str, Any]]
+        if "overrides." in binding:
+            found = neighbours(facts, preset, overrides, binding, value)
+        else:  # many lines share a fact
+            if binding not in results:
+                results[binding] = list(neighbours(facts, preset, overrides, binding, value))
+            found = results[binding]
+        if not any(at(result, path) != value for result in found):
+            untrue.append(f"{path} = {value}, binding {binding}")
+    return untrue
+
+
+def neighbours(
+    facts: dict[str, Any], preset: str, overrides: dict[str, Any], binding: str, value: Any
+) -> Iterator[dict[str, Any]]:
+    """Results with other values of what `binding` names, of all of them at once where it names several."""
+    cases = [(facts, overrides)]
+    names = binding.split(" and ")
+    factors = FACTORS if len(names) == 1 else (1.3, 2, 4, 10)
+    for name in names:
+        if name.startswith("overrides."):
+            cases = [(fact, said) for fact, old in cases for said in changed_overrides(old, name, value)]
+        else:
+            cases = [(fact, said) for old, said in cases for fact in changed_facts(old, name, factors)]
+    for fact, said in cases:
+        result = tuned(fact, preset, said)
+        if result is not None:
+            yield result
+
+
+@pytest.mark.parametrize("name", [name for name, case in MACHINES.items() if tuned(*case) is not None])
+def test_golden_machines(name: str) -> None:
+    assert untrue_lines(*MACHINES[name]) == []
+
+
+# The same machines each time: a binding that would move its number only beyond the neighbours tried here is no fault.
+@settings(deadline=None, derandomize=True, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(machines(), PRESETS, OVERRIDES)
+def test_any_machine(facts: dict[str, Any], preset: str, overrides: dict[str, Any]) -> None:
+    assume(tuned(facts, preset, overrides) is not None)
+    assert untrue_lines(facts, preset, overrides) == []
