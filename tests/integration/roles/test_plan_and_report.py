@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks plan and report on this machine, beside one that is not there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.integration.roles.plays import ROOT, Plays, local
+
+GONE = {"ansible_host": "192.0.2.7", "ansible_ssh_common_args": "-o ConnectTimeout=1"}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def test_the_plan_is_printed_and_written_and_an_override_moves_it(plays: Plays) -> None:
+    hosts = plays.inventory({"hosts": {"here": local(), "gone": GONE}})
+    file = plays.folder / "plan.json"
+    play = plays.run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={file}")
+    assert "here: profile " in play.output and "more memory" in play.output
+    plan = json.loads(file.read_text())
+    schema = json.loads((ROOT / "plugins" / "plugin_utils" / "data" / "homelab_tuning.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(plan["here"])
+    assert "connect" in plan["gone"]["problem"]
+    plays.run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={file}", "-e", "postgres_ram_percent=20")
+    share = [plan["here"]["components"]["postgres"]["limit"]["memory_mib"]]
+    share.append(json.loads(file.read_text())["here"]["components"]["postgres"]["limit"]["memory_mib"])
+    assert share[1] < share[0]
+
+
+def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
+    small = {"floor_mib": {"postgres": 10_000_000}}
+    hosts = plays.inventory({"hosts": {"here": local(homelab_tuning_overrides=small)}})
+    assert "does not fit" in plays.run("homelab.ai.plan", hosts).output
+    wrong = plays.inventory({"hosts": {"here": local(homelab_tuning_overrides={"postgres_prozent": 3})}})
+    assert "postgres_prozent" in plays.run("homelab.ai.plan", wrong).output
+    local_run = plays.run("homelab.ai.local", hosts, "-e", "homelab_local_hosts=here", "--check", expect=2)
+    assert "does not fit" in local_run.output
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page (Debian: apt-get install chromium)")
+def test_a_browser_draws_the_report_on_a_phone_without_scrolling_sideways(plays: Plays) -> None:
+    hosts = plays.inventory({"hosts": {"here": local(homelab_zone="desk"), "gone": GONE}})
+    play = plays.run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}")
+    assert f"{plays.folder}/fleet.html" in play.output
+    assert plays.run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}").changed("here") == 0
+    page = plays.folder / "fleet.html"
+    data = json.loads((plays.folder / "fleet.json").read_text())
+    assert [machine["name"] for machine in data["machines"]] == ["gone", "here"]
+    probe = plays.folder / "probe.html"
+    measure = (
+        "<script>const root=document.documentElement;document.title="
+        "(root.scrollWidth-root.clientWidth)+' '+document.querySelectorAll('section').length</script>"
+    )
+    probe.write_text(page.read_text().replace("</body>", f"{measure}</body>"))
+    assert title_of(probe, plays.folder) == "0 2"
+
+
+def title_of(page: Path, folder: Path) -> str:
+    """The title after the page was drawn in a window of 500 pixels, the narrowest that Chromium makes."""
+    assert CHROMIUM is not None
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'chromium'}"]
+    command += ["--window-size=500,900", "--dump-dom", page.as_uri()]
+    drawn = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return drawn.partition("<title>")[2].partition("</title>")[0]

@@ -1,0 +1,136 @@
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plan's table and the fleet's page say what was computed, and survive what machines are called."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.homelab.ai.plugins.filter.fleet_report import fleet_report
+from ansible_collections.homelab.ai.plugins.filter.plan_lines import plan_lines
+from ansible_collections.homelab.ai.plugins.plugin_utils._report import shares
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
+from hypothesis import given
+from hypothesis import strategies as st
+
+FACTS = {"memory_mib": 15900, "cores": 8, "has_avx2": True, "storage": {"total_gib": 512, "class": "emmc"}}
+TUNING = tune(FACTS, "core", {})
+AUDITED: dict[str, Any] = {
+    "homelab": {
+        "zone": "desk",
+        "cpu_cores": 8,
+        "architecture": "x86_64",
+        "nominal_ram_mb": 16384,
+        "distribution": "Debian 12",
+        "hypervisor": None,
+        "container": None,
+        "storage": {"total_gib": 512, "class": "emmc"},
+    },
+    "cpu": {"cpu": {"model": "A processor"}},
+    "gpu": {"has_gpu": True, "gpu_name": "A GPU", "gpu_vram_mb": 24576},
+}
+PEER = {
+    "name": "jetson",
+    "reachable": True,
+    "latency": {"mean_ms": 1.25, "jitter_ms": 0.5, "loss_percent": 0.0},
+    "bandwidth": {"measured": True, "mbit_s": 940.2},
+    "tailnet": {"path": "relayed"},
+}
+VOID = {"meta"}
+
+
+class Page(HTMLParser):
+    """Every element is closed in order; what a browser would load is collected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.loaded: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.loaded += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def parsed(text: str) -> Page:
+    page = Page()
+    page.feed(text)
+    page.close()
+    assert page.open == []
+    return page
+
+
+def test_the_plan_shows_each_component_with_its_binding_and_the_warnings() -> None:
+    lines = plan_lines(TUNING, "pc")
+    rows = {line.split()[0]: line for line in lines}
+    assert set(TUNING["components"]) <= rows.keys()
+    assert "more memory" in rows["postgres"] and "floor_mib.chunk" in rows["chunk"]
+    assert any("emmc" in line and "warning" in line for line in lines)
+    with pytest.raises(AnsibleFilterError, match="is no result of"):
+        plan_lines({"components": {}}, "pc")
+
+
+def test_shares_add_up_to_the_machine() -> None:
+    found = shares(TUNING)
+    assert sum(amount for _name, amount in found["memory"]) == pytest.approx(TUNING["basis"]["nominal_mib"])
+    assert sum(amount for _name, amount in found["cores"]) == pytest.approx(TUNING["basis"]["cores"])
+    assert dict(found["memory"])["extract"] == (
+        TUNING["components"]["extract"]["limit"]["memory_mib"] * TUNING["components"]["extract"]["replicas"]["max"]
+    )
+
+
+def test_the_page_has_every_machine_and_nothing_from_elsewhere() -> None:
+    machines = [
+        {"name": "desk", "facts": AUDITED, "tuning": TUNING, "network": {"peers": [PEER], "warnings": ["relayed"]}},
+        {
+            "name": "vm",
+            "facts": {**AUDITED, "homelab": {**AUDITED["homelab"], "nominal_ram_mb": 6144}},
+            "vm_of": "desk",
+        },
+        {"name": "gone", "problem": "no route to host"},
+    ]
+    text = fleet_report(machines, "html")
+    page = parsed(text)
+    assert page.seen.count("section") == 3 and page.loaded == [] and "script" not in page.seen
+    assert not re.search(r"url\(|@import|https?://", text)
+    for said in ("A GPU, 24.0 GiB", "940", "relayed", "no route to host", "rdctl set --virtual-machine.memory-in-gb 8"):
+        assert said in text
+    data = fleet_report(machines)
+    assert [machine["name"] for machine in data["machines"]] == ["desk", "gone", "vm"]
+    assert data["machines"][0]["links"] == [
+        {
+            "to": "jetson",
+            "reachable": True,
+            "mean_ms": 1.25,
+            "jitter_ms": 0.5,
+            "loss_percent": 0.0,
+            "mbit_s": 940.2,
+            "path": "relayed",
+        }
+    ]
+
+
+@given(st.text(min_size=1), st.text())
+def test_names_and_reasons_are_text_and_never_markup(name: str, problem: str) -> None:
+    page = parsed(fleet_report([{"name": name, "problem": problem}], "html"))
+    assert set(page.seen) <= {"html", "head", "meta", "title", "style", "body", "h1", "h2", "section", "p"}
+
+
+@pytest.mark.parametrize(
+    ("machines", "form", "named"), [([{}], "html", "name"), (["x"], "data", "name"), ([], "pdf", "pdf")]
+)
+def test_input_of_another_shape_is_refused(machines: list[Any], form: str, named: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=named):
+        fleet_report(machines, form)
