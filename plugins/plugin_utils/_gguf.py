@@ -78,11 +78,11 @@ class Header:
 
     @property
     def weights_bytes(self) -> int:
-        return sum(size for _, size in self.tensors.values())
+        return sum(size for _unused, size in self.tensors.values())
 
     @property
     def parameters(self) -> int:
-        return sum(elements for elements, _ in self.tensors.values())
+        return sum(elements for elements, _unused in self.tensors.values())
 
 
 def read_header(path: Path) -> Header:
@@ -110,12 +110,12 @@ class _Reader:
             raise self.fail(f"version {version} is unknown")
         tensors, pairs = self.count(), self.count()
         metadata: dict[str, Any] = {}
-        for _ in range(pairs):
+        for _unused in range(pairs):
             key = self.text()
             metadata[key] = self.value(self.number("I"))
         sizes: dict[str, tuple[int, int]] = {}
         types: dict[str, int] = {}
-        for _ in range(tensors):
+        for _unused in range(tensors):
             name, elements, kind = self.tensor()
             label, block, size = TYPES[kind]
             if elements % block:
@@ -130,7 +130,7 @@ class _Reader:
         if dimensions > MOST_DIMENSIONS:
             raise self.fail(f"tensor {name} has {dimensions} dimensions")
         elements = 1
-        for _ in range(dimensions):
+        for _unused in range(dimensions):
             elements *= self.number("Q")
         kind = self.number("I")
         self.number("Q")  # offset
@@ -145,7 +145,7 @@ class _Reader:
             return self.number(self.scalar(kind))
         items, length = self.number("I"), self.count()
         if items == _STRING:
-            for _ in range(length):
+            for _unused in range(length):
                 self.text()
             return length
         layout = struct.Struct(f"<{length}{self.scalar(items)}")

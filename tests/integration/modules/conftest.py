@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from garage_server import Node, garage_binary, start_node
 from module_runner import CANARY, ROOT, Nats, Postgres, Runner, free_port, wait_for_port
 from nats_rig import running_nats
 
@@ -109,3 +110,21 @@ def bare_postgres(folder: Path) -> Iterator[Postgres]:
     finally:
         process.send_signal(2)  # fast shutdown; SIGTERM would wait for clients
         process.wait(timeout=30)
+
+
+@pytest.fixture(scope="session")
+def garage_program(folder: Path) -> Path:
+    return garage_binary(folder)
+
+
+@pytest.fixture(scope="session")
+def garage(folder: Path, garage_program: Path) -> Iterator[Node]:
+    """One Garage node with its role."""
+    node = start_node(garage_program, folder / "garage-node")
+    try:
+        role = {"id": node.id, "zone": "home", "capacity": 10**9, "tags": []}
+        node.call("UpdateClusterLayout", {"roles": [role]})
+        node.call("ApplyClusterLayout", {"version": 1})
+        yield node
+    finally:
+        node.stop()

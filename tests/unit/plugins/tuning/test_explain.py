@@ -57,7 +57,7 @@ def changed_facts(facts: dict[str, Any], binding: str, factors: Sequence[float])
 
 
 def changed_overrides(overrides: dict[str, Any], binding: str, value: Any) -> Iterator[dict[str, Any]]:
-    _, key, *names = binding.split(".")
+    _unused, key, *names = binding.split(".")
     if isinstance(value, str):
         candidates: list[Any] = ["f16", "q8_0"]
     elif key == "streams_gib":
