@@ -6,6 +6,9 @@ from __future__ import annotations
 from tests.run import artefact, gates
 from tests.run.stage import Stage, pytest, tool
 
+# Most time goes into single processes: runs of a module, examples of a property. Each worker has its own servers.
+BOTH_CORES = ("-n", "2", "--dist", "loadfile")
+
 STAGES = [
     tool("ruff-check", "ruff", "check", "."),
     tool("ruff-format", "ruff", "format", "--check", "."),
@@ -28,12 +31,12 @@ STAGES = [
     Stage("gates", "ansible-units-newest", gates.newest("units", *gates.UNITS)),
     Stage("gates", "galaxy-importer", gates.importer),
     pytest("unit", "tests/unit/repository"),
-    pytest("unit", "tests/unit/workers"),
-    pytest("unit", "tests/unit/plugins"),
+    pytest("unit", "tests/unit/workers", *BOTH_CORES),
+    pytest("unit", "tests/unit/plugins", *BOTH_CORES),
     pytest("unit", "tests/unit/roles"),
     Stage("artefact", "artefact", artefact.check),
     # Apart, because each has a conftest.py whose names its tests import.
-    pytest("integration", "tests/integration/modules"),
+    pytest("integration", "tests/integration/modules", *BOTH_CORES),
     pytest(
         "integration",
         "tests/integration",
