@@ -16,7 +16,7 @@ from ansible_collections.homelab.ai.plugins.filter.fleet_report import fleet_rep
 from ansible_collections.homelab.ai.plugins.filter.plan_lines import plan_lines
 from ansible_collections.homelab.ai.plugins.plugin_utils._report import shares
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 FACTS = {"memory_mib": 15900, "cores": 8, "has_avx2": True, "storage": {"total_gib": 512, "class": "emmc"}}
@@ -123,6 +123,7 @@ def test_the_page_has_every_machine_and_nothing_from_elsewhere() -> None:
 
 
 @given(st.text(min_size=1), st.text())
+@example("<b>desk", "<script>alert(1)</script>")
 def test_names_and_reasons_are_text_and_never_markup(name: str, problem: str) -> None:
     page = parsed(fleet_report([{"name": name, "problem": problem}], "html"))
     assert set(page.seen) <= {"html", "head", "meta", "title", "style", "body", "h1", "h2", "section", "p"}
