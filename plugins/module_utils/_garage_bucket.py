@@ -68,7 +68,7 @@ def read_bucket(info: dict[str, Any]) -> State:
         "max_size": UNLIMITED if quotas["maxSize"] is None else quotas["maxSize"],
         "max_objects": UNLIMITED if quotas["maxObjects"] is None else quotas["maxObjects"],
         "website": info["websiteAccess"],
-        "keys": _sorted_keys(
+        "permissions": _sorted_keys(
             [
                 {"access_key_id": one["accessKeyId"], "name": one["name"], **one["permissions"]}
                 for one in info["keys"]
@@ -152,7 +152,7 @@ def ensure_bucket(admin: Admin, module: AnsibleModule) -> dict[str, Any]:
     before = change.read(info, entries) if info else {}
     after = dict(before or new_bucket(name), **wanted)
     if params["keys"] is not None:
-        after["keys"] = wanted_keys(after["keys"], entries, params["purge_keys"])
+        after["permissions"] = wanted_keys(after["permissions"], entries, params["purge_keys"])
     if before != after and not module.check_mode:
         change.apply(info, before, after)
     return outcome(module, "bucket", f"bucket {name}", before, after)
@@ -206,7 +206,7 @@ class _Change:
         body = self._settings(before, after)
         if body:
             self._admin.post("UpdateBucket", body, id=bucket)
-        changes = permission_changes(before["keys"], after["keys"])
+        changes = permission_changes(before["permissions"], after["permissions"])
         # Between what is given and what is taken, so that an owner who comes and one who goes can both set the rules.
         self._permissions(bucket, [one for one in changes if one[0] == "AllowBucketKey"])
         if self._s3 is not None:

@@ -243,7 +243,7 @@ bucket:
       description: CORS rules, like RV(bucket.lifecycle).
       type: list
       elements: dict
-    keys:
+    permissions:
       description: The keys that have permissions, with C(access_key_id), C(name), C(read), C(write) and C(owner).
       type: list
       elements: dict

@@ -57,7 +57,8 @@ class Settings:
     def postgres(self, row: Row) -> None:
         """Raises TuningError where the inventory's settings need more than the limit."""
         sizing = row.postgres
-        assert sizing is not None  # rows() gives it to this row
+        if sizing is None:
+            raise TypeError("rows() gives this row its sizing")
         path = "components.postgres.limit.memory_mib"
         limit = self.ledger.tree["components"]["postgres"]["limit"]["memory_mib"]
         _check_worst(sizing, limit)

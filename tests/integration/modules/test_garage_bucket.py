@@ -142,7 +142,7 @@ def test_planted_drift_is_reported_and_repaired(bucket: Runner, garage: Node, ke
 
     drift = bucket.check(options, snapshot)["diff"]
     assert {name for name in drift["after"] if drift["before"][name] != drift["after"][name]} == {
-        *("aliases", "max_size", "max_objects", "website", "lifecycle", "cors", "keys")
+        *("aliases", "max_size", "max_objects", "website", "lifecycle", "cors", "permissions")
     }
     other = {"Status": "Disabled", "Expiration": {"Date": "2040-01-01"}}
     assert drift["before"]["lifecycle"][0]["other"] == other
@@ -255,5 +255,5 @@ def test_each_refusal_says_what_to_do(bucket: Runner, garage: Node, keys: dict[s
     assert garage.bucket("refused") is None
     # In check mode the key may be one that a task before has announced.
     (announced,) = bucket({"name": "refused", "keys": [{"key": "nobody", "read": True}], "check": True}).tasks
-    assert announced["changed"] is True and announced["bucket"]["keys"][0]["name"] == "nobody"
+    assert announced["changed"] is True and announced["bucket"]["permissions"][0]["name"] == "nobody"
     bucket({"name": "taken", "state": "absent"})

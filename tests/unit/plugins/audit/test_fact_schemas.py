@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import jsonschema
 import pytest
 from ansible_collections.homelab.ai.plugins.module_utils._cpu import read_cpu
 from ansible_collections.homelab.ai.plugins.module_utils._gpu import read_gpu
-
-sys.path.insert(0, str(Path(__file__).parent))
 from recorded_machines import NAMES, build
 
 DATA = Path(__file__).resolve().parents[4] / "plugins" / "plugin_utils" / "data"

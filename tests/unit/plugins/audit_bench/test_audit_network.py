@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +25,6 @@ from ansible_collections.homelab.ai.plugins.module_utils._network_parse import (
 from ansible_collections.homelab.ai.plugins.module_utils._tool import Done
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
 from recorded_outputs import FOLDER, recorded
 
 TEXTS = st.text() | st.sampled_from(sorted(path.name for path in FOLDER.iterdir())).flatmap(

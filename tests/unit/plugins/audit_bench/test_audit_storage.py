@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,6 @@ from ansible_collections.homelab.ai.plugins.module_utils._storage import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
 from recorded_outputs import recorded
 
 MACHINES = yaml.safe_load((Path(__file__).parent / "sysfs.yml").read_text())
