@@ -13,6 +13,20 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ansible_collections.homelab.ai.plugins.module_utils._pgvector_index import (
+    Index,
+    IndexOptions,
+    IndexPlan,
+    plan_index,
+    resolve,
+)
+from ansible_collections.homelab.ai.plugins.module_utils._pgvector_vectors import (
+    TABLES,
+    Column,
+    reembed_statements,
+    storage_statements,
+    wanted_column,
+)
 from ansible_collections.homelab.ai.plugins.module_utils._postgres import PostgresError, literal, quote
 from ansible_collections.homelab.ai.plugins.module_utils._privileges import (
     Privilege,
@@ -21,8 +35,10 @@ from ansible_collections.homelab.ai.plugins.module_utils._privileges import (
 )
 from ansible_collections.homelab.ai.plugins.module_utils._schema import GRANTS, MIGRATIONS, OWNER
 
-# First release with halfvec indexes, iterative scans and the fixes that the workers rely on.
+# 0.8.2 to 0.8.4 fixed a buffer overflow in parallel HNSW builds and HNSW corruption by VACUUM.
 MIN_PGVECTOR = "0.8.4"
+# Search sets hnsw.iterative_scan, which earlier releases do not know.
+OLDEST_PGVECTOR = "0.8.0"
 PREFIX = "homelab_"
 # embed copies vectors into a temporary table before they reach chunks_staged.
 DATABASE_PRIVILEGES = {"embed": {"CONNECT", "TEMPORARY"}}
@@ -52,14 +68,34 @@ class State:
     passwords: dict[str, bool] = field(default_factory=dict)  # role -> the wanted password is accepted
     privileges: dict[str, set[Privilege]] = field(default_factory=dict)  # role or PUBLIC
     foreign: list[tuple[str, str]] = field(default_factory=list)  # our objects (kind, SQL) with another owner
+    columns: dict[str, Column] = field(default_factory=dict)  # table -> its column embedding
+    indexes: list[Index] = field(default_factory=list)
+    rows: int = 0  # served chunks
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the module that are no part of the recorded settings."""
+
+    extension_min: str = MIN_PGVECTOR
+    reembed: bool = False
+    index: IndexOptions = field(default_factory=IndexOptions)
 
 
 class Step(NamedTuple):
-    """A statement, the text of it that may be shown, and whether it runs as the owner of the schema."""
+    """A statement, the text of it that may be shown, whether it runs as the owner of the schema, and whether the
+    server wants it outside of a transaction.
+    """
 
     sql: str
     shown: str
     as_owner: bool = False
+    alone: bool = False
+
+    @property
+    def title(self) -> str:
+        """Enough of it for a message."""
+        return self.shown.partition("\n")[0]
 
 
 @dataclass
@@ -68,6 +104,7 @@ class Plan:
 
     groups: list[list[Step]]
     migrations: list[tuple[int, str]]
+    index: IndexOptions  # with the method that auto stands for
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -75,9 +112,29 @@ class Plan:
     def statements(self) -> list[str]:
         return [step.shown for group in self.groups for step in group]
 
+    @property
+    def titles(self) -> list[str]:
+        return [step.title for group in self.groups for step in group]
+
 
 def version_tuple(version: str) -> tuple[int, ...]:
+    """Raises ValueError."""
     return tuple(int(part) for part in version.split("."))
+
+
+def check_extension_min(version: str) -> None:
+    """Raises PostgresError for what is no version, and for one that the workers cannot use."""
+    try:
+        old = version_tuple(version) < version_tuple(OLDEST_PGVECTOR)
+    except ValueError as error:
+        raise PostgresError(
+            f"extension_version_min is {version!r} and must be numbers with dots, for example {MIN_PGVECTOR}"
+        ) from error
+    if old:
+        raise PostgresError(
+            f"extension_version_min is {version} and searches need pgvector {OLDEST_PGVECTOR}, which brought "
+            f"hnsw.iterative_scan: set extension_version_min: {OLDEST_PGVECTOR} or newer"
+        )
 
 
 def required_privileges(service: str, database: str) -> set[Privilege]:
@@ -89,36 +146,50 @@ def required_privileges(service: str, database: str) -> set[Privilege]:
     return result
 
 
-def check_settings(state: State, settings: dict[str, Any]) -> None:
-    """Refuse another dimension or type than the one recorded, and a newer schema than ours. Raises PostgresError."""
+def check_version(state: State) -> None:
+    """Refuse a newer schema than ours. Raises PostgresError."""
     newest = max(number for number, _name, _sql in MIGRATIONS)
-    for version, (name, recorded) in sorted(state.migrations.items()):
+    for version, (name, _recorded) in sorted(state.migrations.items()):
         if version > newest:
             raise PostgresError(
                 f"the database is at migration {version} ({name}) and this collection knows {newest}: "
                 "use the newer homelab.ai collection that applied it"
             )
-        for key, option in (("dimension", "dimension"), ("type", "vector_type")):
-            if recorded[key] != settings[key]:
-                raise PostgresError(
-                    f"the catalog was created with {option} {recorded[key]} and {settings[key]} is wanted: stored "
-                    f"vectors cannot be converted. Set {option}: {recorded[key]}, or ingest into an empty database"
-                )
 
 
-def _extension_steps(state: State) -> list[Step]:
+def needs_reembedding(state: State, settings: dict[str, Any], allowed: bool) -> bool:
+    """Whether dimension or type differ from what is recorded or there. Raises PostgresError unless that is allowed."""
+    if not state.migrations:
+        return False  # migration 1 makes the columns as they are wanted
+    found = [recorded for _name, recorded in state.migrations.values()]
+    found += [{"dimension": column.dimension, "type": column.type} for column in state.columns.values()]
+    for key, option in (("dimension", "dimension"), ("type", "vector_type")):
+        for one in found:
+            if one[key] == settings[key]:
+                continue
+            if allowed:
+                return True
+            raise PostgresError(
+                f"the catalog has {option} {one[key]} and {settings[key]} is wanted: stored vectors cannot be "
+                f"converted. Set {option}: {one[key]} to keep them, or on_dimension_change: reembed to have all "
+                f"documents embedded again (now {state.rows} chunks, not searchable until then)"
+            )
+    return False
+
+
+def _extension_steps(state: State, minimum: str) -> list[Step]:
     for found in (state.extension, state.available):
-        if found is not None and version_tuple(found) >= version_tuple(MIN_PGVECTOR):
+        if found is not None and version_tuple(found) >= version_tuple(minimum):
             break
     else:
         found = state.available or state.extension
         detail = f"pgvector {found} was found" if found else "the server has no pgvector"
         raise PostgresError(
-            f"{detail} and {MIN_PGVECTOR} or newer is wanted: install a newer pgvector on the database server"
+            f"{detail} and {minimum} or newer is wanted: install a newer pgvector on the database server"
         )
     if state.extension is None:
         sql = "CREATE EXTENSION vector WITH SCHEMA public"
-    elif version_tuple(state.extension) < version_tuple(MIN_PGVECTOR):
+    elif version_tuple(state.extension) < version_tuple(minimum):
         sql = "ALTER EXTENSION vector UPDATE"
     else:
         return []
@@ -145,8 +216,8 @@ def _role_steps(state: State, role: str, can_login: bool, verifier: str | None) 
     return steps
 
 
-def _prepare(state: State) -> list[Step]:
-    steps = _extension_steps(state) + _role_steps(state, OWNER, False, None)
+def _prepare(state: State, minimum: str) -> list[Step]:
+    steps = _extension_steps(state, minimum) + _role_steps(state, OWNER, False, None)
     sqls = []
     if not state.superuser and not state.may_become_owner:
         sqls.append(f"GRANT {quote(OWNER)} TO CURRENT_USER")
@@ -165,7 +236,8 @@ def _migration(number: int, name: str, sql: str, settings: dict[str, Any]) -> li
         "INSERT INTO public.schema_migrations (version, name, settings) "
         f"VALUES ({number}, {literal(name)}, {literal(json.dumps(settings))})"
     )
-    return [Step(body, f"-- migration {number}: {name}", as_owner=True), Step(record, record, as_owner=True)]
+    shown = f"-- migration {number}: {name}\n{body.strip()}"
+    return [Step(body, shown, as_owner=True), Step(record, record, as_owner=True)]
 
 
 def _privilege_steps(state: State, listed: set[str]) -> tuple[list[Step], dict[str, set[Privilege]]]:
@@ -185,6 +257,8 @@ def _privilege_steps(state: State, listed: set[str]) -> tuple[list[Step], dict[s
 def _summary(
     extension: str | None,
     migrations: dict[int, str],
+    columns: dict[str, Column],
+    indexes: list[Index],
     roles: dict[str, Any],
     privileges: dict[str, set[Privilege]],
     foreign: list[str],
@@ -192,6 +266,8 @@ def _summary(
     return {
         "extension": extension,
         "migrations": [f"{number} {name}" for number, name in sorted(migrations.items())],
+        "vectors": {table: str(column) for table, column in sorted(columns.items())},
+        "index": sorted(str(index) for index in indexes),
         "roles": roles,
         "privileges": {role: sorted(str(one) for one in held) for role, held in sorted(privileges.items()) if held},
         "owned_by_others": foreign,
@@ -208,17 +284,45 @@ def _role_summary(state: State, role: str) -> dict[str, Any] | None:
     return summary
 
 
-def make_plan(state: State, settings: dict[str, Any], verifiers: dict[str, str | None]) -> Plan:
+def _as_owner(statements: list[str], alone: bool = False) -> list[Step]:
+    return [Step(sql, sql, as_owner=True, alone=alone) for sql in statements]
+
+
+def _vector_plan(
+    state: State, settings: dict[str, Any], options: Options
+) -> tuple[list[Step], IndexOptions, IndexPlan]:
+    """Steps for the columns, the index that is wanted, and the way to it."""
+    reembed = needs_reembedding(state, settings, options.reembed)
+    # No row and no index is left by the change.
+    rows, indexes = (0, []) if reembed else (state.rows, state.indexes)
+    index = resolve(options.index, settings["type"], settings["dimension"], rows)
+    index_plan = plan_index(index, settings["type"], rows, indexes)
+    if reembed:
+        statements = reembed_statements(settings, [found.name for found in state.indexes])
+    else:
+        columns = state.columns if state.migrations else {}
+        statements = storage_statements(columns, wanted_column(settings))
+    return _as_owner(statements), index, index_plan
+
+
+def make_plan(
+    state: State, settings: dict[str, Any], verifiers: dict[str, str | None], options: Options | None = None
+) -> Plan:
     """What has to be done. `settings` holds dimension and type; `verifiers` maps each wanted service role to the
     SCRAM verifier that is to be set, or to None when its password is right. Raises PostgresError.
     """
-    check_settings(state, settings)
+    options = options or Options()
+    check_version(state)
+    columns, index, index_plan = _vector_plan(state, settings, options)
     pending = [entry for entry in MIGRATIONS if entry[0] not in state.migrations]
-    groups = [_prepare(state)]
+    groups = [_prepare(state, options.extension_min)]
     groups += [_migration(number, name, sql, settings) for number, name, sql in pending]
+    groups.append(columns)
     access = [step for role, secret in sorted(verifiers.items()) for step in _role_steps(state, role, True, secret)]
     privilege_steps, privileges = _privilege_steps(state, set(verifiers))
     groups.append(access + privilege_steps)
+    # Last, because a build can take long and services need not wait for it.
+    groups += [[step] for step in _as_owner(index_plan.statements, alone=True)]
 
     recorded = {number: name for number, (name, _settings) in state.migrations.items()}
     roles = {role: _role_summary(state, role) for role in sorted({OWNER, *verifiers})}
@@ -226,13 +330,27 @@ def make_plan(state: State, settings: dict[str, Any], verifiers: dict[str, str |
         role: {"attributes": ["LOGIN"], "member_of": [], "password": "as given"} for role in sorted(verifiers)
     }
     wanted_roles[OWNER] = {"attributes": [], "member_of": []}
-    extension = state.extension if not _extension_steps(state) else state.available
     return Plan(
         groups=[group for group in groups if group],
         migrations=[(number, name) for number, name, _sql in pending],
-        before=_summary(state.extension, recorded, roles, state.privileges, [name for _kind, name in state.foreign]),
+        index=index,
+        before=_summary(
+            state.extension,
+            recorded,
+            state.columns,
+            state.indexes,
+            roles,
+            state.privileges,
+            [name for _kind, name in state.foreign],
+        ),
         after=_summary(
-            extension, {**recorded, **{number: name for number, name, _sql in pending}}, wanted_roles, privileges, []
+            state.available if _extension_steps(state, options.extension_min) else state.extension,
+            {**recorded, **{number: name for number, name, _sql in pending}},
+            dict.fromkeys(TABLES, wanted_column(settings)),
+            index_plan.after,
+            wanted_roles,
+            privileges,
+            [],
         ),
     )
 

@@ -9,18 +9,27 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.ai.plugins.module_utils._pgvector_index import (
+    Index,
+    IndexOptions,
+    check_index_options,
+)
 from ansible_collections.homelab.ai.plugins.module_utils._pgvector_plan import (
     ATTRIBUTES,
     PREFIX,
+    Options,
     Plan,
     State,
     Step,
+    check_extension_min,
     known_objects,
     make_plan,
 )
+from ansible_collections.homelab.ai.plugins.module_utils._pgvector_vectors import TABLES, Column
 from ansible_collections.homelab.ai.plugins.module_utils._postgres import (
     PostgresError,
     login,
@@ -88,9 +97,37 @@ WHERE pronamespace = 'public'::regnamespace
 ORDER BY 1, 2
 """
 
+_COLUMNS = """
+SELECT c.relname::text, t.typname::text, a.atttypmod,
+    CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY (%s)
+    AND a.attname = 'embedding' AND NOT a.attisdropped
+"""
+# An index on an expression has no column, so its row of pg_attribute is missing.
+_INDEXES = """
+SELECT c.relname::text, m.amname::text, o.opcname::text, coalesce(c.reloptions, '{}'), x.indisvalid AND x.indisready,
+    x.indpred IS NULL AND coalesce(a.attname = 'embedding', false)
+FROM pg_index x JOIN pg_class c ON c.oid = x.indexrelid JOIN pg_am m ON m.oid = c.relam
+JOIN pg_opclass o ON o.oid = x.indclass[0]
+LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+WHERE x.indrelid = to_regclass('public.embeddings') AND m.amname IN ('hnsw', 'ivfflat')
+ORDER BY 1
+"""
+
 
 def _row(connection: Any, sql: str, *parameters: Any) -> Any:
     return connection.execute(sql, parameters or None).fetchone()
+
+
+def _read_vectors(connection: Any, state: State) -> None:
+    for table, kind, dimension, storage in connection.execute(_COLUMNS, [list(TABLES)]):
+        state.columns[table] = Column(kind, dimension, storage)
+    for name, method, operators, reloptions, valid, whole in connection.execute(_INDEXES):
+        options = {key: int(value) for key, _equals, value in (one.partition("=") for one in reloptions)}
+        state.indexes.append(Index(name, method, operators, options, valid, whole))
+    if "embeddings" in state.columns:
+        (state.rows,) = _row(connection, "SELECT count(*) FROM public.embeddings")
 
 
 def read_state(connection: Any) -> State:
@@ -119,6 +156,7 @@ def read_state(connection: Any) -> State:
     if state.ledger:
         for version, name, settings in connection.execute(_APPLIED):
             state.migrations[version] = (name, settings)
+        _read_vectors(connection, state)
     known = known_objects()
     names = {"owner": OWNER, "prefix": PREFIX, "tables": list(known["TABLE"]), "functions": list(known["FUNCTION"])}
     for role, kind, name, privilege, column, grantable in connection.execute(_PRIVILEGES, names):
@@ -127,34 +165,47 @@ def read_state(connection: Any) -> State:
     return state
 
 
-def plan_for(connection: Any, module: AnsibleModule) -> Plan:
+def plan_for(connection: Any, module: AnsibleModule, options: Options) -> Plan:
     """The plan for the module's options in the connected database. Raises PostgresError."""
     params = module.params
-    state = read_state(connection)
+    try:
+        state = read_state(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise PostgresError(
+            f"user {params['login_user']} may not read the catalog: {error.diag.message_primary}. "
+            f"Log in as a superuser, or as a member of {OWNER}"
+        ) from error
     verifiers: dict[str, str | None] = {}
     for entry in params["roles"]:
         role, password = PREFIX + entry["service"], entry["password"]
         if role in state.roles:
             state.passwords[role] = password_is(module, role, password)
         verifiers[role] = None if state.passwords.get(role) else scram_verifier(connection, role, password)
-    return make_plan(state, {"dimension": params["dimension"], "type": params["vector_type"]}, verifiers)
+    settings = {"dimension": params["dimension"], "type": params["vector_type"]}
+    return make_plan(state, settings, verifiers, options)
 
 
 def _run(connection: Any, step: Step, user: str) -> None:
+    role = f"{'SET' if step.alone else 'SET LOCAL'} ROLE {quote(OWNER)}"
     try:
         if step.as_owner:
-            connection.execute(f"SET LOCAL ROLE {quote(OWNER)}")
+            connection.execute(role)
         connection.execute(step.sql)
         if step.as_owner:
             connection.execute("RESET ROLE")
     except psycopg.errors.InsufficientPrivilege as error:
         raise PostgresError(
-            f"user {user} may not run {step.shown!r}: {error.diag.message_primary}. "
+            f"user {user} may not run {step.title!r}: {error.diag.message_primary}. "
             "Log in as a superuser, or as the owner of the database with CREATEROLE"
         ) from error
     except psycopg.Error as error:
         reason = error.diag.message_primary or error
-        raise PostgresError(f"{step.shown!r} failed and was rolled back: {reason}") from error
+        if step.alone:
+            raise PostgresError(
+                f"{step.title!r} failed: {reason}. Everything before it is done, searches go on as before, and the "
+                "next run removes what is left of it. It waits for every older transaction on the server to end"
+            ) from error
+        raise PostgresError(f"{step.title!r} failed and was rolled back: {reason}") from error
 
 
 def _search_path(connection: Any) -> None:
@@ -168,7 +219,8 @@ def execute(connection: Any, plan: Plan, user: str) -> None:
     """Run the plan's groups, each in a transaction of its own. Raises PostgresError."""
     for group in plan.groups:
         _search_path(connection)
-        with connection.transaction():
+        alone = any(step.alone for step in group)
+        with contextlib.nullcontext() if alone else connection.transaction():
             for step in group:
                 _run(connection, step, user)
 
@@ -183,32 +235,43 @@ def _lock(connection: Any) -> None:
         ) from error
 
 
+def _options(params: dict[str, Any]) -> Options:
+    """The module's options. Raises PostgresError for values that nothing could be made of."""
+    check_extension_min(params["extension_version_min"])
+    index = IndexOptions(**(params["index"] or {}))
+    check_index_options(index)
+    return Options(params["extension_version_min"], params["on_dimension_change"] == "reembed", index)
+
+
 def ensure_schema(module: AnsibleModule) -> dict[str, Any]:
     """Bring the database to the schema, or say in check mode what that would take. Raises PostgresError."""
     params = module.params
     if not 1 <= params["dimension"] <= MAX_DIMENSION:
         raise PostgresError(f"dimension is {params['dimension']} and must be between 1 and {MAX_DIMENSION}")
+    wanted = _options(params)
     services = [entry["service"] for entry in params["roles"]]
     if len(set(services)) != len(services):
         raise PostgresError(f"roles names a service twice ({', '.join(sorted(services))}): list each service once")
     # In check mode the server itself refuses every write.
-    options = "-c default_transaction_read_only=on" if module.check_mode else ""
-    with login(module, options) as connection:
+    connection_options = "-c default_transaction_read_only=on" if module.check_mode else ""
+    with login(module, connection_options) as connection:
         connection.prepare_threshold = None
         _lock(connection)
-        plan = plan_for(connection, module)
+        plan = plan_for(connection, module, wanted)
         if plan.groups and not module.check_mode:
             execute(connection, plan, params["login_user"])
-            rest = plan_for(connection, module).statements
-            if rest:
+            # Rows that came in meanwhile must not make auto decide otherwise.
+            rest = plan_for(connection, module, replace(wanted, index=plan.index))
+            if rest.groups:
                 raise PostgresError(
-                    f"the server accepted everything but still wants {'; '.join(rest)}: "
+                    f"the server accepted everything but still wants {'; '.join(rest.titles)}: "
                     f"user {params['login_user']} has not the right to it. Log in as a superuser"
                 )
     result: dict[str, Any] = {
         "changed": bool(plan.groups),
         "statements": plan.statements,
         "migrations": [{"version": number, "name": name} for number, name in plan.migrations],
+        "index_method": plan.index.method,
     }
     if module._diff:
         what = f"database {params['login_db']}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -128,3 +129,25 @@ def garage(folder: Path, garage_program: Path) -> Iterator[Node]:
         yield node
     finally:
         node.stop()
+
+
+@pytest.fixture
+def database(bare_postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database, and no role of ours on the server."""
+    name = re.sub(r"\W", "_", request.node.name)[:60]
+    with bare_postgres.connect() as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        yield name
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'homelab_')").fetchall():
+            admin.execute(f'DROP ROLE "{role}"')
+
+
+@pytest.fixture
+def schema(runner: Runner, bare_postgres: Postgres, database: str) -> Runner:
+    defaults = {
+        "login_port": bare_postgres.port,
+        "login_password": CANARY,
+        "login_db": database,
+    }
+    return replace(runner, module="pgvector_schema", defaults=defaults)

@@ -32,18 +32,21 @@ class _AsWritten(yaml.SafeLoader):
 _AsWritten.add_constructor("tag:yaml.org,2002:timestamp", _AsWritten.construct_yaml_str)
 
 
-def run_examples(runner: Runner, module: str, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def run_examples(
+    runner: Runner, module: str, overrides: dict[str, Any], others: dict[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
     """Each example in check mode, for real, and for real again; returns the first real results by task name.
 
-    `overrides` replaces options of the module's own tasks; None takes one out. Other tasks run once. What an example
-    registers, later ones may use.
+    `overrides` replaces options of the module's own tasks; None takes one out. Other tasks run once; `others` replaces
+    options of those by their module's full name. What an example registers, later ones may use.
     """
     key = f"homelab.ai.{module}"
     body: list[dict[str, Any]] = []
     names: dict[str, str] = {}  # of the example, and of what its real run registers
     for number, example in enumerate(examples(module)):
         if key not in example:
-            body.append(example)
+            replaced = {name: {**example[name], **more} for name, more in (others or {}).items() if name in example}
+            body.append({**example, **replaced})
             continue
         options = {name: value for name, value in {**example[key], **overrides}.items() if value is not None}
         task = {"register": f"example_{number}", **example, key: options}

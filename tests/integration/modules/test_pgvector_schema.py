@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,55 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from module_runner import CANARY, Postgres, Runner, free_port
-
-OPTIONS: dict[str, Any] = {
-    "dimension": 8,
-    "roles": [{"service": service, "password": f"{CANARY}-{service}"} for service in ("embed", "graph", "chunk")],
-}
-
-
-@pytest.fixture
-def database(bare_postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[str]:
-    """An empty database, and no role of ours on the server."""
-    name = re.sub(r"\W", "_", request.node.name)[:60]
-    with bare_postgres.connect() as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        yield name
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        for (role,) in admin.execute("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'homelab_')").fetchall():
-            admin.execute(f'DROP ROLE "{role}"')
-
-
-@pytest.fixture
-def schema(runner: Runner, bare_postgres: Postgres, database: str) -> Runner:
-    defaults = {
-        "login_port": bare_postgres.port,
-        "login_password": CANARY,
-        "login_db": database,
-    }
-    return replace(runner, module="pgvector_schema", defaults=defaults)
-
-
-def everything(server: Postgres, database: str) -> Any:
-    """Objects with owners and privileges, roles, and what is recorded."""
-    with server.connect(database=database) as admin:
-        relations = admin.execute(
-            "SELECT relname, pg_get_userbyid(relowner), relacl::text, (SELECT array_agg((attname, attacl::text)) "
-            "FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) FROM pg_class c "
-            "WHERE relnamespace = 'public'::regnamespace ORDER BY 1"
-        ).fetchall()
-        functions = admin.execute(
-            "SELECT proname, pg_get_userbyid(proowner), proacl::text FROM pg_proc p WHERE NOT EXISTS "
-            "(SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e') "
-            "AND pronamespace = 'public'::regnamespace ORDER BY 1"
-        ).fetchall()
-        roles = admin.execute(
-            "SELECT * FROM pg_authid WHERE starts_with(rolname, 'homelab_') ORDER BY rolname"
-        ).fetchall()
-        acls = admin.execute("SELECT datacl::text FROM pg_database WHERE datname = current_database()").fetchall()
-        has = admin.execute("SELECT to_regclass('public.schema_migrations') IS NOT NULL").fetchone()[0]
-        applied = admin.execute("SELECT * FROM schema_migrations").fetchall() if has else []
-        return relations, functions, roles, acls, applied
+from pgvector_rig import OPTIONS, everything
 
 
 def test_cycle(schema: Runner, bare_postgres: Postgres, database: str) -> None:
@@ -225,6 +175,9 @@ def test_each_failure_has_its_own_message(schema: Runner, bare_postgres: Postgre
     try:
         message = schema.failure(dimension=8, login_user="weak", login_password="weak-password")
         assert "user weak may not run" in message and "Log in as a superuser" in message
+        schema({"dimension": 8})
+        message = schema.failure(dimension=8, login_user="weak", login_password="weak-password")
+        assert "user weak may not read the catalog" in message and "member of homelab_owner" in message
     finally:
         with bare_postgres.connect(database=database) as admin:
             admin.execute("DROP ROLE weak")

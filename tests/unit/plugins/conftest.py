@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -23,5 +25,9 @@ def pytest_configure() -> None:
         link.symlink_to(ROOT)
         sys.path.insert(0, str(link.parents[2]))
 
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("homelab", deadline=None)
+settings.load_profile("homelab")
 
 pytest_configure()  # test modules import the collection while they are collected
