@@ -6,12 +6,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import secrets
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlparse
 
+import httpx
 import pytest
 from conftest import Stack
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -36,9 +38,9 @@ class Collector:
                         seen = self.traces.setdefault(span.trace_id.hex(), set())
                         seen.add((names["service.name"], span.name))
 
-    def with_document(self, services: set[str]) -> list[set[tuple[str, str]]]:
+    def spans(self, trace_id: str) -> set[tuple[str, str]]:
         with self._lock:
-            return [spans for spans in self.traces.values() if services <= {service for service, _unused in spans}]
+            return set(self.traces.get(trace_id, ()))
 
 
 @pytest.fixture
@@ -71,12 +73,22 @@ def collector() -> Iterator[Collector]:
 
 
 def test_one_trace_from_the_upload_to_the_graph(stack: Stack, collector: Collector) -> None:
-    stack.ingest("traced.md", b"# Trace\nThe tracer is a red-necked phalarope.\n", "traced")
+    """The caller begins the trace, so that its id is known; spans of earlier documents may arrive late."""
+    trace_id = secrets.token_hex(16)
+    answer = httpx.post(
+        f"{stack.url}/v1/documents",
+        files={"file": ("traced.md", b"# Trace\nThe tracer is a red-necked phalarope.\n")},
+        data={"collection": "traced"},
+        headers={"Authorization": f"Bearer {stack.api_key}", "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"},
+        timeout=60,
+        trust_env=False,
+    )
+    answer.raise_for_status()
+    assert stack.finished(answer.json()["id"])["state"] == "graphed"
     deadline = time.monotonic() + 60
-    while not (found := collector.with_document(SERVICES)):
-        assert time.monotonic() < deadline, f"no trace holds all services: {collector.traces}"
+    while not {service for service, _unused in (spans := collector.spans(trace_id))} >= SERVICES:
+        assert time.monotonic() < deadline, f"the trace holds only {sorted(spans)}"
         time.sleep(0.2)
-    (spans,) = found
     names = {name for service, name in spans if service == "homelab-query"}
     assert any("POST" in name and "/v1/documents" in name for name in names), names
     assert ("homelab-graph", "graph graph") in spans
