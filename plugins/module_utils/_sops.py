@@ -75,7 +75,7 @@ class Sops:
         _code, out, _err = self._run("--disable-version-check", "--version")
         found = re.search(r"sops (\d+)\.(\d+)", out)
         if found is None or (int(found[1]), int(found[2])) < MIN_SOPS:
-            version = out.split("\n")[0] or "of no known version"
+            version = out.partition("\n")[0] or "of no known version"
             raise SopsError(f"{self._sops} is {version!r} and sops {_version(MIN_SOPS)} or newer is needed: update it")
 
     def no_key(self) -> str:
