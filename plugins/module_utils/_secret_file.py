@@ -75,9 +75,16 @@ def read_secret(path: str) -> str | None:
     return content
 
 
+def new_secret(length: int) -> str:
+    """`length` random bytes as hexadecimal digits. Raises SecretFileError where that could be guessed."""
+    if length < MIN_BYTES:
+        raise SecretFileError(f"length is {length} bytes and must be at least {MIN_BYTES}")
+    return secrets.token_hex(length)
+
+
 def create_secret(path: str, length: int) -> str:
     """Write a new secret of `length` bytes to `path`, which either gets the whole secret or nothing."""
-    secret = secrets.token_hex(length)
+    secret = new_secret(length)
     final = Path(path)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

@@ -25,9 +25,11 @@ ANSIBLE = {
     "dict",
     "groups",
     "hostvars",
+    "inventory_dir",
     "inventory_hostname",
     "lookup",
     "omit",
+    "playbook_dir",
     "role_path",
 }
 
