@@ -86,7 +86,7 @@ def test_one_trace_from_the_upload_to_the_graph(stack: Stack, collector: Collect
     answer.raise_for_status()
     assert stack.finished(answer.json()["id"])["state"] == "graphed"
     deadline = time.monotonic() + 60
-    while not SERVICES <= {service for service, _unused in collector.spans(trace_id)}:
+    while not {service for service, _unused in collector.spans(trace_id)} >= SERVICES:
         assert time.monotonic() < deadline, f"the trace holds only {sorted(collector.spans(trace_id))}"
         time.sleep(0.2)
     spans = collector.spans(trace_id)
