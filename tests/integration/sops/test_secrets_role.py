@@ -10,7 +10,7 @@ import re
 
 import yaml
 
-from tests.integration.secrets.project import ROOT, Project
+from tests.integration.sops.project import ROOT, Project
 
 CANARY = "canary-7Q2xv9-do-not-print"
 NAMES = yaml.safe_load((ROOT / "roles/secrets/defaults/main.yml").read_text())["secrets_names"]

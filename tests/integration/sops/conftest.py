@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.secrets.project import Project
+from tests.integration.sops.project import Project
 
 
 @pytest.fixture

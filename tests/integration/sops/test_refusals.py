@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.secrets.project import Project
+from tests.integration.sops.project import Project
 
 ONE = ["one"]
 

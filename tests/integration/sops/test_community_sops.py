@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.secrets.project import Project
+from tests.integration.sops.project import Project
 
 PLAY = """\
 - name: Use a secret

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from tests.integration.secrets.project import Project
+from tests.integration.sops.project import Project
 
 ONE = ["one"]
 
