@@ -54,7 +54,7 @@ e2e: _test-tools
 
 # Plant known faults in a copy of the tree; each must turn its test red
 faults *NAMES: _test-tools
-    .venv-test/bin/python tests/faults/run.py "$@"
+    .venv-test/bin/python -m tests.faults.run "$@"
 
 # Measurements; each script says what it compares
 bench *ARGS: _test-tools

@@ -175,13 +175,3 @@ def run_garage_module(module: AnsibleModule, ensure: Callable[[Admin, AnsibleMod
     except GarageError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
-
-
-def outcome(
-    module: AnsibleModule, key: str, what: str, before: dict[str, Any], after: dict[str, Any]
-) -> dict[str, Any]:
-    """The result of a module: `changed`, the new state under `key`, and the diff in diff mode."""
-    result: dict[str, Any] = {"changed": before != after, key: after}
-    if module._diff:
-        result["diff"] = {"before": before, "after": after, "before_header": what, "after_header": what}
-    return result

@@ -15,7 +15,6 @@ from ansible_collections.homelab.ai.plugins.module_utils._garage import (
     NO_SUCH_BUCKET,
     Admin,
     ApiError,
-    outcome,
     parse_size,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._garage_http import GarageError
@@ -29,6 +28,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._garage_rules import (
     write_rules,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._garage_s3 import S3, S3_ARGUMENTS, S3DeniedError
+from ansible_collections.homelab.ai.plugins.module_utils._outcome import outcome
 
 State = dict[str, Any]
 

@@ -17,9 +17,9 @@ from ansible_collections.homelab.ai.plugins.module_utils._garage import (
     NO_SUCH_KEY,
     Admin,
     ApiError,
-    outcome,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._garage_http import GarageError
+from ansible_collections.homelab.ai.plugins.module_utils._outcome import outcome
 from ansible_collections.homelab.ai.plugins.module_utils._secret_file import PLACEHOLDER
 
 NEVER = "never"

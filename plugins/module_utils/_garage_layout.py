@@ -12,8 +12,9 @@ import re
 from typing import Any, NamedTuple, Optional
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.ai.plugins.module_utils._garage import Admin, ApiError, outcome, parse_size
+from ansible_collections.homelab.ai.plugins.module_utils._garage import Admin, ApiError, parse_size
 from ansible_collections.homelab.ai.plugins.module_utils._garage_http import GarageError
+from ansible_collections.homelab.ai.plugins.module_utils._outcome import outcome
 
 # Zone, capacity in bytes (None for a gateway) and tags; None stands for no role.
 Role = Optional[dict[str, Any]]

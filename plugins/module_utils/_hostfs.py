@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from ansible_collections.homelab.ai.plugins.module_utils._tool import run_tool
 
 MAX_BYTES = 4 << 20  # /proc/cpuinfo of 256 threads is below 500 KiB
 COMMAND_TIMEOUT = 30.0  # seconds; nvidia-smi without persistence mode takes some for each GPU
@@ -93,24 +93,9 @@ class Host:
         program = shutil.which(argv[0], path=os.pathsep.join(place for place in places if place))
         if program is None:
             return None
-        environment = dict(os.environ, LC_ALL="C", LANGUAGE="")
-        try:
-            # run_command has no time limit, and nvidia-smi hangs with a broken driver.
-            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-                [program, *argv[1:]],
-                stdin=subprocess.DEVNULL,  # nvpmodel can ask; nobody is there to answer
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-            )
-        except OSError as error:
-            return Output(rc=-1, problem=f"{program} cannot be run: {error.strerror}")
-        try:
-            stdout, stderr = process.communicate(timeout=COMMAND_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            # A process that hangs inside a driver does not even die; it is left behind rather than waited for.
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=1)
+        done = run_tool([program, *argv[1:]], COMMAND_TIMEOUT)
+        if done.code is None:
             return Output(rc=-1, problem=f"{program} did not answer within {COMMAND_TIMEOUT:.0f} s")
-        return Output(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
+        if not done.started:
+            return Output(rc=-1, problem=done.err)
+        return Output(done.code, done.out, done.err)

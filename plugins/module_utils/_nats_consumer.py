@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.ai.plugins.module_utils._nats import ApiError, JetStream, NatsError, outcome
+from ansible_collections.homelab.ai.plugins.module_utils._nats import ApiError, JetStream, NatsError
 from ansible_collections.homelab.ai.plugins.module_utils._nats_fields import (
     Field,
     duration_field,
@@ -28,6 +28,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._nats_fields import (
     write_fields,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._nats_stream import STREAM_NOT_FOUND
+from ansible_collections.homelab.ai.plugins.module_utils._outcome import outcome
 
 CONSUMER_NOT_FOUND = 10014
 

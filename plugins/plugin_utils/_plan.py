@@ -11,18 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import FACTS
+
 GIB = 1024
-FACTS = {
-    "memory_mib",
-    "nominal_mib",
-    "allocatable_mib",
-    "cores",
-    "gpu",
-    "storage",
-    "environment",
-    "has_avx2",
-    "has_neon",
-}
 
 
 def size(mib: float) -> str:
@@ -37,8 +28,9 @@ def bindings(tuning: Mapping[str, Any]) -> dict[str, str]:
 
 def more(binding: str) -> str:
     """How to move a number that `binding` holds."""
-    if binding.split(".")[0] in FACTS:
-        return {"memory_mib": "more memory", "cores": "more cores"}.get(binding.split(".")[0], binding)
+    fact = binding.split(".")[0]
+    if fact in FACTS:
+        return {"memory_mib": "more memory", "cores": "more cores"}.get(fact, binding)
     return f"homelab_tuning_overrides: {binding.removeprefix('overrides.')}"
 
 

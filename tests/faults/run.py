@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python tests/faults/run.py [NAME…]`: plants known faults; the test that guards against each must turn red.
+"""`python -m tests.faults.run [NAME…]`: plants known faults; the test that guards against each must turn red.
 
 A fault is a folder beside this file: `fault.patch` (for `git apply`) and `test`, one line of shell that is run in a
 copy of the tree: green without the patch, red with it. PATH starts with the folder of this interpreter.
@@ -8,25 +8,20 @@ copy of the tree: green without the patch, red with it. PATH starts with the fol
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.run.stage import copy_known
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 
 
 def copy_tree(target: Path) -> None:
-    """The files of the working tree that git knows or would add, into `target`."""
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
-        source = ROOT / name
-        if name and source.is_file():  # a file deleted in the working tree is listed still
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name, follow_symlinks=False)
+    """The working tree, its uncommitted changes included, into `target`."""
+    copy_known(target)
     # Plugins are imported as part of their collection, as ./bootstrap links it.
     link = target / ".ansible" / "collections" / "ansible_collections" / "homelab" / "ai"
     link.parent.mkdir(parents=True)

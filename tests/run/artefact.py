@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 from tests.run.counts import Counts
-from tests.run.stage import ROOT, Context, run_pytest
+from tests.run.stage import Context, known_files, run_pytest
 
 # Without these the roles cannot make the runtime venv from an installed collection.
 NEEDED = (
@@ -32,17 +31,24 @@ DEPLOYMENT = {
 }
 
 
+def built(context: Context) -> Path | None:
+    """The tarball that Galaxy gets; made once a run."""
+    build = context.scratch / "build"
+    if not build.exists() and context.run("ansible-galaxy", "collection", "build", "--output-path", str(build)) != 0:
+        return None
+    return next(build.glob("homelab-ai-*.tar.gz"), None)
+
+
 def installed(context: Context) -> Path | None:
     """The folder for ANSIBLE_COLLECTIONS_PATH that holds the installed artefact and nothing else; made once a run."""
     target = context.scratch / "collections"
     if target.exists():
         return target
-    build = context.scratch / "build"
-    if context.run("ansible-galaxy", "collection", "build", "--output-path", str(build)) != 0:
+    tarball = built(context)
+    if tarball is None:
         return None
-    (artefact,) = build.glob("homelab-ai-*.tar.gz")
     # Offline: nothing may be fetched, so a dependency that galaxy.yml does not name shows.
-    install = ("ansible-galaxy", "collection", "install", "--offline", str(artefact), "-p", str(target))
+    install = ("ansible-galaxy", "collection", "install", "--offline", str(tarball), "-p", str(target))
     if context.run(*install, env={"ANSIBLE_COLLECTIONS_PATH": str(target)}) != 0:
         return None
     return target
@@ -55,10 +61,11 @@ def check(context: Context) -> Counts:
         return Counts(failed=1)
     collection = collections / "ansible_collections" / "homelab" / "ai"
     shipped = {str(path.relative_to(collection)) for path in collection.rglob("*") if not path.is_dir()} - GENERATED
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    tracked = set(subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"))
     counts = Counts(passed=1)
-    for fault, files in (("not in git", shipped - tracked), ("missing in the artefact", set(NEEDED) - shipped)):
+    for fault, files in (
+        ("not in git", shipped - set(known_files())),
+        ("missing in the artefact", set(NEEDED) - shipped),
+    ):
         for name in sorted(files):
             print(f"{fault}: {name}")
         counts += Counts(failed=1) if files else Counts(passed=1)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.run import artefact
 from tests.run.counts import Counts
-from tests.run.stage import ROOT, Context, NotRun
+from tests.run.stage import ROOT, Context, NotRun, copy_known
 
 NEWEST_PYTHON = "3.13"
 IMPORTER_PYTHON = "3.12"
@@ -66,17 +66,15 @@ def tree(context: Context) -> Path:
     target = context.scratch / "tree" / "ansible_collections" / "homelab" / "ai"
     if target.exists():
         return target
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    copy_known(target)
     return target
 
 
 def venv(context: Context, name: str, version: str) -> Path:
-    """The bin folder of a venv with the packages that requirements/NAME.txt locks."""
+    """The bin folder of a venv with the packages that requirements/NAME.txt locks; made once a run."""
     folder = context.scratch / name
+    if folder.exists():
+        return folder / "bin"
     interpreter = python(version)
     command = ["uv", "venv", "--quiet", "--no-config", "--python", str(interpreter), str(folder)]
     if context.run(*command) != 0:
@@ -89,9 +87,10 @@ def venv(context: Context, name: str, version: str) -> Path:
         "--no-config",
         "--require-hashes",
         "--python",
-        str(folder / "bin" / "python"),
+        str(folder / "bin/python"),
     ]
     if context.run(*install, str(ROOT / "requirements" / f"{name}.txt")) != 0:
+        shutil.rmtree(folder)
         raise NotRun(f"requirements/{name}.txt could not be installed")
     return folder / "bin"
 
@@ -105,8 +104,7 @@ def ansible_test(context: Context, tools: Path, *arguments: str) -> Counts:
         (cache / name).write_text(BOOTSTRAP)
     path = os.pathsep.join([str(tools), *map(str, python_folders())])
     env = {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8"}
-    code = context.run("ansible-test", *arguments, "--venv", cwd=tree(context), env=env)
-    return Counts(passed=1) if code == 0 else Counts(failed=1)
+    return context.check("ansible-test", *arguments, "--venv", cwd=tree(context), env=env)
 
 
 def oldest(*arguments: str) -> Callable[[Context], Counts]:
@@ -116,9 +114,7 @@ def oldest(*arguments: str) -> Callable[[Context], Counts]:
 
 def newest(*arguments: str) -> Callable[[Context], Counts]:
     def run(context: Context) -> Counts:
-        folder = context.scratch / "newest" / "bin"
-        tools = folder if folder.exists() else venv(context, "newest", NEWEST_PYTHON)
-        return ansible_test(context, tools, *arguments, "--python", NEWEST_PYTHON)
+        return ansible_test(context, venv(context, "newest", NEWEST_PYTHON), *arguments, "--python", NEWEST_PYTHON)
 
     return run
 
@@ -126,20 +122,19 @@ def newest(*arguments: str) -> Callable[[Context], Counts]:
 def docs_lint(context: Context) -> Counts:
     """Documentation of modules, plugins and roles, as the community's site would read it."""
     command = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."]
-    code = context.run(*command, cwd=tree(context))
-    return Counts(passed=1) if code == 0 else Counts(failed=1)
+    return context.check(*command, cwd=tree(context))
 
 
 def importer(context: Context) -> Counts:
     """What Galaxy does with an upload."""
     tools = venv(context, "importer", IMPORTER_PYTHON)
-    build = context.scratch / "import"
-    if context.run("ansible-galaxy", "collection", "build", "--force", "--output-path", str(build)) != 0:
+    tarball = artefact.built(context)
+    if tarball is None:
         return Counts(failed=1)
-    (artefact,) = build.glob("homelab-ai-*.tar.gz")
-    config = build / "importer.cfg"
+    folder = context.scratch / "import"
+    folder.mkdir()
+    config = folder / "importer.cfg"
     config.write_text(IMPORTER_CONFIG)
     path = f"{tools}{os.pathsep}{context.env['PATH']}"
     env = {"GALAXY_IMPORTER_CONFIG": str(config), "PATH": path}
-    code = context.run(str(tools / "python"), "-m", "galaxy_importer.main", str(artefact), cwd=build, env=env)
-    return Counts(passed=1) if code == 0 else Counts(failed=1)
+    return context.check(str(tools / "python"), "-m", "galaxy_importer.main", str(tarball), cwd=folder, env=env)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,21 @@ from pathlib import Path
 from tests.run.counts import Counts, from_junit
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def known_files() -> list[str]:
+    """Paths from ROOT of the files that git knows or would add, and that are there."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    # A file that was deleted in the working tree is listed still.
+    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def copy_known(target: Path) -> None:
+    """Those files into `target`, links as links."""
+    for name in known_files():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
 class NotRun(Exception):
@@ -39,6 +55,10 @@ class Context:
             check=False,
         ).returncode
 
+    def check(self, *command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> Counts:
+        """Runs `command` as one check: right when it exits with 0."""
+        return Counts(passed=1) if self.run(*command, cwd=cwd, env=env) == 0 else Counts(failed=1)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -50,12 +70,8 @@ class Stage:
 
 
 def tool(name: str, *command: str, env: Mapping[str, str] | None = None) -> Stage:
-    """A linter: one check, right when it exits with 0."""
-
-    def run(context: Context) -> Counts:
-        return Counts(passed=1) if context.run(*command, env=env) == 0 else Counts(failed=1)
-
-    return Stage("lint", name, run)
+    """A linter."""
+    return Stage("lint", name, lambda context: context.check(*command, env=env))
 
 
 def run_pytest(context: Context, folder: str, *arguments: str, env: Mapping[str, str] | None = None) -> Counts:

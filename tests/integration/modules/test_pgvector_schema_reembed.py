@@ -229,7 +229,7 @@ async def carry_on(server: Postgres, database: str, model: Model) -> None:
     bus, context = Bus(), Context("test", 1)
     embed, reconcile, query = [await catalog(service) for service in SERVICES]
     try:
-        reconciler = Reconciler(reconcile, cast(JetStream, bus), model=model.model, grace_seconds=0, every_seconds=1)
+        reconciler = Reconciler(reconcile, cast(JetStream, bus), model=model.model, grace_seconds=0)
         await reconciler.sweep()
         plan = EmbedPlan(embed, model=model.model)
         requests = [

@@ -254,7 +254,7 @@ async def admin(rig: QueryRig, nats_server: Nats, monkeypatch: pytest.MonkeyPatc
     await js.add_stream(name="DLQ", subjects=["dlq.>"])
     await js.add_stream(name="INGEST", subjects=["doc.>"])
     keys = json.dumps({hashlib.sha256(ADMIN_KEY.encode()).hexdigest(): {"name": "admin", "admin": True}})
-    reconciler = Reconciler(rig.owner, bus, model="hashed", grace_seconds=60, every_seconds=60)
+    reconciler = Reconciler(rig.owner, bus, model="hashed", grace_seconds=60)
     port = free_port()
     app = health_app({}, admin_routes(rig.owner, bus, rig.objects, reconciler, keys))
     monkeypatch.setenv("HOMELAB_ADMIN_URL", f"http://127.0.0.1:{port}")

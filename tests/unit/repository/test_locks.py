@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.run.stage import ROOT, known_files
+
 WORKERS = ROOT / "workers" / "requirements"
 RUNTIME = [WORKERS / "workers.txt", WORKERS / "servers.txt", WORKERS / "models.txt"]
 LOCKS = [*RUNTIME, WORKERS / "uv.txt", ROOT / "requirements" / "controller.txt", ROOT / "requirements" / "test.txt"]
@@ -65,11 +65,6 @@ def test_no_file_names_a_registry() -> None:
     hosts = re.compile(
         "|".join(("pypi" + r"\.org", "python" + "hosted", "npm" + r"js\.", "galaxy" + r"\.ansible\.com"))
     )
-    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    files = [path for name in names if name and (path := ROOT / name).is_file()]
+    files = known_files()
     assert len(files) > 50
-    named = [
-        str(path.relative_to(ROOT)) for path in files if hosts.search(path.read_bytes().decode("utf-8", "replace"))
-    ]
-    assert not named
+    assert not [name for name in files if hosts.search((ROOT / name).read_bytes().decode("utf-8", "replace"))]

@@ -7,19 +7,14 @@ still has to be extracted from is kept, however old.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 
 from ..adapters.objects import DirectoryObjects
 from ..adapters.postgres import PostgresCatalog
 from ..contracts import RAW_BUCKET, Location
-from ..errors import AuthRefused, Unavailable
 
 _log = logging.getLogger(__name__)
-
-EVERY_SECONDS = 3_600.0
 
 
 class RawExpiry:
@@ -29,15 +24,6 @@ class RawExpiry:
         self._catalog = catalog
         self._objects = objects
         self._age = timedelta(days=days)
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            try:
-                await self.sweep()
-            except (Unavailable, AuthRefused) as error:
-                _log.warning("expiry broken off: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), EVERY_SECONDS)
 
     async def sweep(self) -> int:
         """Returns how many objects were removed."""

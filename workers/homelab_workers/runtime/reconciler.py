@@ -8,8 +8,6 @@ nothing waiting and nothing in flight; with a backlog it only waits its turn.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +24,6 @@ from ..contracts import (
     StructureSummary,
     processed_location,
 )
-from ..errors import AuthRefused, Unavailable
 from ..ports import Unfinished
 from ..stages.base import Outgoing, outgoing
 from ..stages.chunk import spans_of
@@ -51,22 +48,11 @@ class Reconciler:
         *,
         model: str,
         grace_seconds: int,
-        every_seconds: int,
     ) -> None:
         self._catalog = catalog
         self._bus = bus
         self._model = model
         self._grace = timedelta(seconds=grace_seconds)
-        self._every = every_seconds
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            try:
-                await self.sweep()
-            except (Unavailable, AuthRefused) as error:
-                _log.warning("sweep broken off: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), self._every)
 
     async def sweep(self) -> int:
         """Returns how many events were sent again."""

@@ -20,7 +20,10 @@ from ..stages.embed import Embed, EmbedPlan
 from ..stages.extract import Extract
 from ..stages.graph import Graph
 from .loop import Route, one_by_one
+from .periodic import periodic
 from .settings import Settings
+
+RAW_EXPIRY_SECONDS = 3_600.0
 
 Work = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -132,12 +135,13 @@ async def _reconcile(service: Service) -> None:
         service.bus,
         model=env.text("EMBEDDING_MODEL"),
         grace_seconds=env.whole("RECONCILE_GRACE_SECONDS", 120, least=1),
-        every_seconds=env.whole("RECONCILE_EVERY_SECONDS", 15, least=1),
     )
-    service.background.append(reconciler.run)
+    every = env.whole("RECONCILE_EVERY_SECONDS", 15, least=1)
+    service.background.append(periodic("sweep", reconciler.sweep, seconds=every))
     if isinstance(objects, DirectoryObjects):
         days = env.whole("RAW_EXPIRY_DAYS", 90, least=1)
-        service.background.append(RawExpiry(service.catalog, objects, days=days).run)
+        expiry = RawExpiry(service.catalog, objects, days=days)
+        service.background.append(periodic("expiry", expiry.sweep, seconds=RAW_EXPIRY_SECONDS))
     service.http.extend(admin_routes(service.catalog, service.bus, objects, reconciler, env.text("QUERY_KEYS")))
 
 
