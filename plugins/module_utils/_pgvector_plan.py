@@ -23,6 +23,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._pgvector_index import 
 from ansible_collections.homelab.ai.plugins.module_utils._pgvector_vectors import (
     TABLES,
     Column,
+    rebuild_statements,
     reembed_statements,
     storage_statements,
     wanted_column,
@@ -33,7 +34,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._privileges import (
     parse_privileges,
     privilege_statements,
 )
-from ansible_collections.homelab.ai.plugins.module_utils._schema import GRANTS, MIGRATIONS, OWNER
+from ansible_collections.homelab.ai.plugins.module_utils._schema import CATALOG, GRANTS, MIGRATIONS, OWNER
 
 # 0.8.2 to 0.8.4 fixed a buffer overflow in parallel HNSW builds and HNSW corruption by VACUUM.
 MIN_PGVECTOR = "0.8.4"
@@ -68,6 +69,7 @@ class State:
     passwords: dict[str, bool] = field(default_factory=dict)  # role -> the wanted password is accepted
     privileges: dict[str, set[Privilege]] = field(default_factory=dict)  # role or PUBLIC
     foreign: list[tuple[str, str]] = field(default_factory=list)  # our objects (kind, SQL) with another owner
+    missing: list[str] = field(default_factory=list)  # tables and functions that a migration made and someone dropped
     columns: dict[str, Column] = field(default_factory=dict)  # table -> its column embedding
     indexes: list[Index] = field(default_factory=list)
     rows: int = 0  # served chunks
@@ -155,6 +157,16 @@ def check_version(state: State) -> None:
                 f"the database is at migration {version} ({name}) and this collection knows {newest}: "
                 "use the newer homelab.ai collection that applied it"
             )
+
+
+def check_missing(state: State) -> None:
+    """Refuse to put empty tables where the catalog was. Raises PostgresError."""
+    if gone := [name for name in CATALOG if name in state.missing]:
+        raise PostgresError(
+            f"{', '.join(gone)} of the catalog were dropped from database {state.database}, and nothing can bring "
+            f"their rows back: restore the database from a backup, or run DROP OWNED BY {OWNER} in it to start empty "
+            "and ingest the documents again"
+        )
 
 
 def needs_reembedding(state: State, settings: dict[str, Any], allowed: bool) -> bool:
@@ -262,6 +274,7 @@ def _summary(
     roles: dict[str, Any],
     privileges: dict[str, set[Privilege]],
     foreign: list[str],
+    missing: list[str],
 ) -> dict[str, Any]:
     return {
         "extension": extension,
@@ -271,6 +284,7 @@ def _summary(
         "roles": roles,
         "privileges": {role: sorted(str(one) for one in held) for role, held in sorted(privileges.items()) if held},
         "owned_by_others": foreign,
+        "missing": missing,
     }
 
 
@@ -313,11 +327,12 @@ def make_plan(
     """
     options = options or Options()
     check_version(state)
+    check_missing(state)
     columns, index, index_plan = _vector_plan(state, settings, options)
     pending = [entry for entry in MIGRATIONS if entry[0] not in state.migrations]
     groups = [_prepare(state, options.extension_min)]
     groups += [_migration(number, name, sql, settings) for number, name, sql in pending]
-    groups.append(columns)
+    groups.append(_as_owner(rebuild_statements(settings, state.missing)) + columns)
     access = [step for role, secret in sorted(verifiers.items()) for step in _role_steps(state, role, True, secret)]
     privilege_steps, privileges = _privilege_steps(state, set(verifiers))
     groups.append(access + privilege_steps)
@@ -342,6 +357,7 @@ def make_plan(
             roles,
             state.privileges,
             [name for _kind, name in state.foreign],
+            state.missing,
         ),
         after=_summary(
             state.available if _extension_steps(state, options.extension_min) else state.extension,
@@ -350,6 +366,7 @@ def make_plan(
             index_plan.after,
             wanted_roles,
             privileges,
+            [],
             [],
         ),
     )

@@ -38,7 +38,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._postgres import (
     scram_verifier,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._privileges import Privilege
-from ansible_collections.homelab.ai.plugins.module_utils._schema import OWNER
+from ansible_collections.homelab.ai.plugins.module_utils._schema import CATALOG, DERIVED, OWNER
 
 with contextlib.suppress(ImportError):  # reported by main, through PSYCOPG_IMPORT_ERROR
     import psycopg
@@ -97,6 +97,11 @@ WHERE pronamespace = 'public'::regnamespace
 ORDER BY 1, 2
 """
 
+_MISSING = """
+SELECT name FROM unnest(%s::text[]) WITH ORDINALITY AS known (name, place)
+WHERE to_regclass('public.' || split_part(name, '(', 1)) IS NULL AND to_regprocedure('public.' || name) IS NULL
+ORDER BY place
+"""
 _COLUMNS = """
 SELECT c.relname::text, t.typname::text, a.atttypmod,
     CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
@@ -156,6 +161,8 @@ def read_state(connection: Any) -> State:
     if state.ledger:
         for version, name, settings in connection.execute(_APPLIED):
             state.migrations[version] = (name, settings)
+        if state.migrations:
+            state.missing = [name for (name,) in connection.execute(_MISSING, [[*CATALOG, *DERIVED]])]
         _read_vectors(connection, state)
     known = known_objects()
     names = {"owner": OWNER, "prefix": PREFIX, "tables": list(known["TABLE"]), "functions": list(known["FUNCTION"])}

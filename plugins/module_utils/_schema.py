@@ -15,11 +15,7 @@ from __future__ import annotations
 
 OWNER = "homelab_owner"
 
-MIGRATIONS = [
-    (
-        1,
-        "documents, versions, chunks and embeddings",
-        """
+_CATALOG = """
 CREATE TABLE collections (
     name text PRIMARY KEY,
     language regconfig NOT NULL DEFAULT 'english',
@@ -71,7 +67,8 @@ CREATE TABLE document_versions (
 CREATE INDEX document_versions_unfinished ON document_versions (updated_at)
     WHERE state IN ('received', 'extracted', 'chunked', 'embedded', 'deleting');
 CREATE INDEX document_versions_content ON document_versions (content_sha256);
-
+"""
+_CHUNKS_STAGED = """
 CREATE TABLE chunks_staged (
     id uuid PRIMARY KEY,
     document_id uuid NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
@@ -85,7 +82,9 @@ CREATE TABLE chunks_staged (
     embedding {type}({dimension}),
     UNIQUE (document_id, version, chunk_index)
 );
-
+ALTER TABLE chunks_staged ALTER COLUMN embedding SET STORAGE PLAIN;
+"""
+_EMBEDDINGS = """
 CREATE TABLE embeddings (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     document_id uuid NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
@@ -103,9 +102,9 @@ CREATE TABLE embeddings (
     UNIQUE (document_id, version, chunk_index)
 );
 ALTER TABLE embeddings ALTER COLUMN embedding SET STORAGE PLAIN;
-ALTER TABLE chunks_staged ALTER COLUMN embedding SET STORAGE PLAIN;
 CREATE INDEX embeddings_tsv ON embeddings USING gin (chunk_tsv);
-
+"""
+_FLIP = """
 CREATE FUNCTION homelab_flip(p_document uuid, p_version text, p_model text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $flip$
 DECLARE
@@ -164,9 +163,15 @@ BEGIN
 END
 $flip$;
 REVOKE ALL ON FUNCTION homelab_flip(uuid, text, text) FROM PUBLIC;
-""",
-    ),
+"""
+
+MIGRATIONS = [
+    (1, "documents, versions, chunks and embeddings", _CATALOG + _CHUNKS_STAGED + _EMBEDDINGS + _FLIP),
 ]
+
+CATALOG = ("collections", "documents", "document_versions")
+# What holds nothing that stored documents could not bring back, as the last migration leaves it.
+DERIVED = {"chunks_staged": _CHUNKS_STAGED, "embeddings": _EMBEDDINGS, "homelab_flip(uuid, text, text)": _FLIP}
 
 # service -> statements' ingredients: (privileges, object). Columns in brackets narrow UPDATE.
 # No service but delete holds DELETE; nobody but the owner may change the schema.

@@ -41,7 +41,8 @@ def everything(server: Postgres, database: str) -> Any:
 def vectors(server: Postgres, database: str) -> dict[str, Any]:
     """Columns and indexes of the vectors, and every row that has to do with them."""
     with server.connect(database=database) as admin:
-        if not admin.execute("SELECT to_regclass('public.embeddings') IS NOT NULL").fetchone()[0]:
+        there = "SELECT count(to_regclass('public.' || name)) FROM unnest(%s::text[]) name"
+        if admin.execute(there, [["chunks_staged", "embeddings"]]).fetchone() != (2,):
             return {}
         columns = admin.execute(
             "SELECT attrelid::regclass::text, format_type(atttypid, atttypmod), attstorage::text, attnotnull "

@@ -219,6 +219,58 @@ async def test_workers_embed_everything_again(
     schema.cycle(change, snapshot, changes=False)
 
 
+def test_what_was_dropped_comes_back_and_its_documents_are_chunked_again(
+    schema: Runner, bare_postgres: Postgres, database: str
+) -> None:
+    def snapshot() -> Any:
+        return everything(bare_postgres, database), vectors(bare_postgres, database)
+
+    def structure() -> Any:
+        return [everything(bare_postgres, database), *(snapshot()[1][key] for key in ("columns", "indexes"))]
+
+    schema(OPTIONS)
+    whole = structure()
+    with bare_postgres.connect(database=database) as admin:
+        plant(admin)
+        admin.execute("DROP TABLE embeddings; DROP FUNCTION homelab_flip")
+    result = schema.cycle(OPTIONS, snapshot)
+    assert result["diff"]["before"]["missing"] == ["embeddings", "homelab_flip(uuid, text, text)"]
+    assert structure() == whole
+    served_again = ("extracted", None, False, True)
+    with bare_postgres.connect(database=database) as admin:
+        assert versions(admin) == {
+            ("plain", V1): served_again,
+            ("graph-failed", V1): served_again,
+            ("new-failed", V1): served_again,
+            ("new-failed", V2): ("failed", None, False, False),
+            # The version under way is the newer one, and lost nothing.
+            ("new-under-way", V1): ("extracted", None, False, False),
+            ("new-under-way", V2): ("chunked", CHUNKS - 1, False, True),
+            ("deleted", V1): ("deleting", 0, False, False),
+            ("empty", V1): served_again,
+            ("received", V1): ("received", None, False, True),
+            ("failed-first", V1): ("failed", CHUNKS - 1, False, True),
+        }
+        admin.execute("DROP TABLE chunks_staged")
+    schema.cycle(OPTIONS, snapshot)
+    assert structure() == whole
+    with bare_postgres.connect(database=database) as admin:
+        assert versions(admin)["new-under-way", V2] == ("extracted", None, False, True)
+
+
+def test_a_dropped_catalog_is_not_replaced_by_an_empty_one(
+    schema: Runner, bare_postgres: Postgres, database: str
+) -> None:
+    schema(OPTIONS)
+    with bare_postgres.connect(database=database) as admin:
+        admin.execute("DROP TABLE documents CASCADE")
+    found = everything(bare_postgres, database)
+    message = schema.failure(**OPTIONS)
+    assert f"documents of the catalog were dropped from database {database}" in message
+    assert "restore the database from a backup, or run DROP OWNED BY homelab_owner" in message
+    assert everything(bare_postgres, database) == found
+
+
 async def carry_on(server: Postgres, database: str, model: Model) -> None:
     """The reconciler sends events, the embedding stages take them, and search finds the documents again."""
 
