@@ -60,6 +60,10 @@ faults *NAMES: _test-tools
 bench *ARGS: _test-tools
     .venv-test/bin/python tests/bench/run.py "$@"
 
+# The documentation's site, in build/docs
+docs: _test-tools
+    PATH="$PWD/.venv-test/bin:$PATH" scripts/docs build/docs
+
 # The artefact that ansible-galaxy installs
 build:
     ansible-galaxy collection build --force --output-path build

@@ -6,6 +6,9 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import groupby, repeat
 from pathlib import Path
 
 from tests.run.counts import Counts
@@ -14,14 +17,23 @@ from tests.run.stages import STAGES
 
 
 def run(stage: Stage, context: Context) -> Counts:
-    print(f"\n=== {stage.name}", flush=True)
+    context.say(f"\n=== {stage.name}")
     started = time.monotonic()
     try:
         counts = stage.run(context)
     except NotRun as reason:
-        print(f"NOT RUN: {reason}")
+        context.say(f"NOT RUN: {reason}")
         counts = Counts(skipped=1)
-    print(f"--- {stage.name}: {counts} in {time.monotonic() - started:.1f} s", flush=True)
+    context.say(f"--- {stage.name}: {counts} in {time.monotonic() - started:.1f} s")
+    return counts
+
+
+def run_aside(stage: Stage, context: Context) -> Counts:
+    """Runs a stage beside others: what it prints is shown as one piece when it has ended."""
+    with tempfile.TemporaryFile("w+", dir=context.scratch) as output:
+        counts = run(stage, replace(context, output=output))
+        output.seek(0)
+        context.say(output.read().rstrip("\n"))
     return counts
 
 
@@ -36,8 +48,10 @@ def main(names: list[str]) -> int:
         scratch = Path(folder)
         scratch.chmod(0o755)  # servers that dropped root read from it
         context = Context(scratch, environment(scratch))
-        for stage in stages:
-            total += run(stage, context)
+        for light, batch in groupby(stages, key=lambda stage: stage.light):
+            with ThreadPoolExecutor(2 if light else 1) as pool:
+                for counts in pool.map(run_aside if light else run, batch, repeat(context)):
+                    total += counts
     print(f"\n{total}", flush=True)
     return 1 if total.failed else 0
 

@@ -67,7 +67,7 @@ def check(context: Context) -> Counts:
         ("missing in the artefact", set(NEEDED) - shipped),
     ):
         for name in sorted(files):
-            print(f"{fault}: {name}")
+            context.say(f"{fault}: {name}")
         counts += Counts(failed=1) if files else Counts(passed=1)
     return counts
 
@@ -80,7 +80,7 @@ def end_to_end(context: Context) -> Counts:
     """
     collections = installed(context)
     if collections is None:
-        print("the artefact could not be installed: see above")
+        context.say("the artefact could not be installed: see above")
         return Counts(failed=1)
     env = {"ANSIBLE_COLLECTIONS_PATH": str(collections), "HOMELAB_E2E": json.dumps(DEPLOYMENT)}
 
@@ -98,4 +98,4 @@ def end_to_end(context: Context) -> Counts:
         return Counts(passed=1) + run_pytest(context, "tests/e2e", env=env)
     finally:
         if not removed():
-            print("the stack of this run could not be removed: see above")
+            context.say("the stack of this run could not be removed: see above")

@@ -12,11 +12,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 from tests.run import artefact
 from tests.run.counts import Counts
 from tests.run.stage import ROOT, Context, NotRun, copy_known
 
+# ansible-test writes into the tree and the home of its core: one call at a time.
+IN_USE = {"oldest": Lock(), "newest": Lock()}
 NEWEST_PYTHON = "3.13"
 IMPORTER_PYTHON = "3.12"
 
@@ -61,12 +64,11 @@ def python_folders() -> list[Path]:
     return found + [Path(part) for part in os.get_exec_path() if Path(part).name != "shims"]
 
 
-def tree(context: Context) -> Path:
-    """The copy, made once a run."""
-    target = context.scratch / "tree" / "ansible_collections" / "homelab" / "ai"
-    if target.exists():
-        return target
-    copy_known(target)
+def tree(context: Context, user: str) -> Path:
+    """The copy for one user, who may write into it; made once a run."""
+    target = context.scratch / user / "ansible_collections" / "homelab" / "ai"
+    if not target.exists():
+        copy_known(target)
     return target
 
 
@@ -95,26 +97,33 @@ def venv(context: Context, name: str, version: str) -> Path:
     return folder / "bin"
 
 
-def ansible_test(context: Context, tools: Path, *arguments: str) -> Counts:
+def ansible_test(context: Context, core: str, tools: Path, *arguments: str) -> Counts:
     """One call of ansible-test with the tools of one ansible-core."""
-    home = context.scratch / "home"
+    home = context.scratch / f"{core}-home"
     cache = home / ".ansible" / "test" / "cache"
     cache.mkdir(parents=True, exist_ok=True)
     for name in BOOTSTRAP_NAMES:
         (cache / name).write_text(BOOTSTRAP)
     path = os.pathsep.join([str(tools), *map(str, python_folders())])
     env = {"HOME": str(home), "PATH": path, "LC_ALL": "C.UTF-8"}
-    return context.check("ansible-test", *arguments, "--venv", cwd=tree(context), env=env)
+    return context.check("ansible-test", *arguments, "--venv", cwd=tree(context, f"{core}-tree"), env=env)
 
 
 def oldest(*arguments: str) -> Callable[[Context], Counts]:
     """With this interpreter's ansible-core. sanity compiles and imports on every Python that is there, from 3.9 on."""
-    return lambda context: ansible_test(context, Path(context.env["PATH"].partition(os.pathsep)[0]), *arguments)
+
+    def run(context: Context) -> Counts:
+        with IN_USE["oldest"]:
+            return ansible_test(context, "oldest", Path(context.env["PATH"].partition(os.pathsep)[0]), *arguments)
+
+    return run
 
 
 def newest(*arguments: str) -> Callable[[Context], Counts]:
     def run(context: Context) -> Counts:
-        return ansible_test(context, venv(context, "newest", NEWEST_PYTHON), *arguments, "--python", NEWEST_PYTHON)
+        with IN_USE["newest"]:
+            tools = venv(context, "newest", NEWEST_PYTHON)
+            return ansible_test(context, "newest", tools, *arguments, "--python", NEWEST_PYTHON)
 
     return run
 
@@ -122,7 +131,12 @@ def newest(*arguments: str) -> Callable[[Context], Counts]:
 def docs_lint(context: Context) -> Counts:
     """Documentation of modules, plugins and roles, as the community's site would read it."""
     command = ["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."]
-    return context.check(*command, cwd=tree(context))
+    return context.check(*command, cwd=tree(context, "docs-tree"))
+
+
+def docs_site(context: Context) -> Counts:
+    """Guides and reference as pages, without a warning."""
+    return context.check("scripts/docs", str(context.scratch / "site"))
 
 
 def importer(context: Context) -> Counts:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests.run.counts import Counts, from_junit
 
@@ -37,20 +38,27 @@ class NotRun(Exception):
 
 @dataclass
 class Context:
-    """What the stages of one run share: `scratch` is a folder of the run, `env` the environment of its commands."""
+    """What the stages of one run share: `scratch` is a folder of the run, `env` the environment of its commands.
+
+    `output` takes what a stage prints; None is the terminal.
+    """
 
     scratch: Path
     env: dict[str, str]
+    output: TextIO | None = None
+
+    def say(self, text: str) -> None:
+        print(text, file=self.output, flush=True)
 
     def run(self, *command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> int:
         """Runs `command` with its output shown, and returns its exit code."""
-        sys.stdout.flush()
         # Both streams in one order, so that nothing of a stage appears behind the sum.
         return subprocess.run(
             command,
             cwd=cwd,
             env=self.env | dict(env or {}),
             stdin=subprocess.DEVNULL,
+            stdout=self.output,
             stderr=subprocess.STDOUT,
             check=False,
         ).returncode
@@ -62,24 +70,27 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the summary. `group` selects several stages at once."""
+    """One line of the summary. `group` selects several stages at once. Two that are `light`, which is to say one
+    process each that disturbs nobody, run side by side.
+    """
 
     group: str
     name: str
     run: Callable[[Context], Counts]
+    light: bool = False
 
 
 def tool(name: str, *command: str, env: Mapping[str, str] | None = None) -> Stage:
     """A linter."""
-    return Stage("lint", name, lambda context: context.check(*command, env=env))
+    return Stage("lint", name, lambda context: context.check(*command, env=env), light=True)
 
 
 def run_pytest(context: Context, folder: str, *arguments: str, env: Mapping[str, str] | None = None) -> Counts:
     if not (ROOT / folder).is_dir():
-        print(f"{folder} does not exist: correct tests/run/stages.py")
+        context.say(f"{folder} does not exist: correct tests/run/stages.py")
         return Counts(failed=1)
     report = context.scratch / f"{folder.replace('/', '-')}.xml"
-    command = [sys.executable, "-m", "pytest", folder, "-q", f"--junitxml={report}", *arguments]
+    command = [sys.executable, "-m", "pytest", folder, "-q", "--durations=5", f"--junitxml={report}", *arguments]
     return from_junit(report, context.run(*command, env=env))
 
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Small documents, written by hand or with the libraries that docling brings."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A child like the real one, with a converter that does what the document's text says."""
 
 from __future__ import annotations

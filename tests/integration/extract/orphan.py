@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A parent with a child that is busy for an hour; prints the child's pid. Arguments: work folder, entry."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Input that cannot be read ends with a code, and a message that names file, rule and fix."""
 
 from __future__ import annotations

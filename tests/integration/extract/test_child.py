@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The child dies, is replaced, is watched, and cannot get out."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each format through the real child: headings, pages, kinds and texts."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A real manual of 196 pages (Debian's bash-doc): structure, order and the memory of the child."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lines to labelled blocks; no PDF is involved. A page is 600 x 800 points, text is 10 points high."""
 
 from __future__ import annotations

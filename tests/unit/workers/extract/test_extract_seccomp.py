@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The filter's program is interpreted here for both architectures, and installed for real in a child process."""
 
 from __future__ import annotations
