@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -157,12 +158,16 @@ class Stack:
         assert done.returncode == expect, f"{arguments}: exit {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def _supervise(self, *arguments: str) -> str:
-        control = [str(self.venv / "bin" / "supervisorctl"), "-c", str(self.config / "supervisord.conf"), *arguments]
+    def _supervise(self, verb: str, service: str) -> str:
+        """For all processes of a service, one line each."""
+        programs = (self.config / "programs" / "workers.conf").read_text()
+        names = re.findall(rf"^\[program:({service}(?:-\d+)?)\]$", programs, re.MULTILINE) or [service]
+        control = [str(self.venv / "bin" / "supervisorctl"), "-c", str(self.config / "supervisord.conf"), verb, *names]
         return subprocess.run(control, capture_output=True, text=True, check=True, timeout=120).stdout.strip()
 
     def signal(self, service: str, number: int) -> None:
-        os.kill(int(self._supervise("pid", service)), number)
+        for process in self._supervise("pid", service).split():
+            os.kill(int(process), number)
 
     def kill(self, service: str) -> None:
         """The supervisor starts it again."""

@@ -133,7 +133,7 @@ def main() -> None:
         free = free_mib(options.data_dir)
         problems.append(
             f"{options.data_dir} has {free} MiB free, {options.disk_mib} are needed: "
-            "free some, or set homelab_data_dir."
+            "free some, or set local_stack_data_dir."
         )
     if memory_mib() < options.memory_mib:
         problems.append(f"the machine has {memory_mib()} MiB of memory, {options.memory_mib} are needed.")

@@ -22,6 +22,11 @@ import httpx
 ROOT = Path(__file__).resolve().parents[3]
 NAME = "hltest"
 PORT_BASE = 5000
+TUNING: dict[str, Any] = {
+    # Two of one kind and one of the other, whatever the machine has.
+    "max_replicas": {"extract": 2, "graph": 1},
+    "settings": {"reconcile": {"grace_seconds": 5, "every_seconds": 2}},
+}
 # What `ansible-galaxy collection install` would bring of the checkout, as far as the role needs it.
 SHIPPED = ("galaxy.yml", "meta", "playbooks", "plugins", "roles", "workers")
 RECAP = re.compile(r"^localhost +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
@@ -123,6 +128,7 @@ class Deployment:
             "local_stack_user": self.name,
             "local_stack_port_base": PORT_BASE,
             "local_stack_cli_link": False,
+            "homelab_tuning_overrides": TUNING,
         }
 
     # ------------------------------------------------------------ what stands on the machine
@@ -176,6 +182,18 @@ class Deployment:
 
     def url(self, offset: int) -> str:
         return f"http://127.0.0.1:{PORT_BASE + offset}"
+
+    def api(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        """The answer of the query service to the user's key."""
+        key = {"Authorization": f"Bearer {self.secrets()['api-user']}"}
+        answer = httpx.request(method, self.url(8080) + path, headers=key, timeout=60, trust_env=False, **request)
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+    def ingest(self, name: str, content: bytes) -> str:
+        """Id of the document that was taken in; it is not served yet."""
+        return str(self.api("POST", "/v1/documents", files={"file": (name, content)})["id"])
 
     def nats_url(self, user: str) -> str:
         return f"nats://{user}:{self.secrets()[f'nats-{user}']}@127.0.0.1:{PORT_BASE + 4222}"

@@ -16,7 +16,7 @@ from tests.integration.local.deployment import Deployment, Run, answers, wait_un
 
 PROGRAMS = {
     *("nats", "postgres", "oxigraph", "litellm", "llama-chat", "llama-embed"),
-    *("extract", "chunk", "embed", "graph", "delete", "reconcile", "query"),
+    *("extract", "extract-2", "chunk", "embed", "graph", "delete", "reconcile", "query"),
 }
 
 
@@ -29,6 +29,11 @@ def test_check_mode_on_a_fresh_machine_foretells_and_creates_nothing(foretold: F
 
 def test_all_programs_run(stack: Deployment) -> None:
     assert stack.pids().keys() == PROGRAMS
+
+
+def test_replicas_have_their_own_ports(stack: Deployment) -> None:
+    assert answers(stack.url(9101) + "/readyz") and answers(stack.url(9201) + "/readyz")
+    assert not answers(stack.url(9204) + "/readyz")
 
 
 def test_the_second_run_changes_nothing(stack: Deployment) -> None:

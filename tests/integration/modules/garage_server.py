@@ -2,15 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A real Garage for tests: where its binary is, nodes to start, and a client that is not the module's."""
+"""A real Garage for tests: nodes to start, and a client that is not the module's."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import lzma
-import os
-import shutil
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -22,28 +19,7 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import obstore.store
-import pytest
-from module_runner import CANARY, ROOT, free_port, wait_for_port
-
-
-def garage_binary(folder: Path) -> Path:
-    """The binary that HOMELAB_GARAGE names, that PATH has, or that lies packed in ../shared/tools; else skips."""
-    named = os.environ.get("HOMELAB_GARAGE") or shutil.which("garage")
-    if named:
-        return Path(named)
-    tools = ROOT.parent / "shared" / "tools"
-    packed = tools / "bin" / "garage.xz"
-    if not packed.exists():
-        pytest.skip(
-            "NOT RUN: garage, get it with 'cargo install garage --locked', which puts it on PATH, or name it in "
-            f"HOMELAB_GARAGE; it is not in {tools} either"
-        )
-    content = lzma.decompress(packed.read_bytes())
-    assert hashlib.sha256(content).hexdigest() in (tools / "MANIFEST.txt").read_text(), f"{packed} is not as listed"
-    binary = folder / "garage"
-    binary.write_bytes(content)
-    binary.chmod(0o755)
-    return binary
+from module_runner import CANARY, free_port, wait_for_port
 
 
 def _free_ports(count: int) -> list[int]:

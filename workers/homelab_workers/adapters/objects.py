@@ -13,7 +13,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -167,6 +167,8 @@ class S3Objects(_Objects):
             region=region,
             virtual_hosted_style_request=False,
             client_options={"allow_http": endpoint.startswith("http://"), "timeout": "60s"},
+            # The consumer loop tries again, and says why; obstore alone would be silent for three minutes.
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=20)},
         )
 
 
