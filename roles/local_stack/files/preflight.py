@@ -50,6 +50,16 @@ def python_problem(python: str) -> str | None:
     return None
 
 
+def library_problem(python: str, library: str, package: str) -> str | None:
+    """What a wheel takes from the system, as no wheel may bring its own: seen by the Python that will load it."""
+    if not os.access(python, os.X_OK):
+        return None  # That is said already.
+    check = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+    if subprocess.run([python, "-c", check, library], capture_output=True, check=False).returncode == 0:
+        return None
+    return f"{library} is missing, which the llama.cpp wheel needs: install it (Debian: apt-get install {package})."
+
+
 def listeners() -> dict[int, str]:
     """Inode of the listening socket by port, from the kernel's table."""
     found = {}
@@ -127,6 +137,8 @@ def main() -> None:
             "set local_stack_chat and local_stack_embed to a base_url."
         )
     if (problem := python_problem(options.python)) is not None:
+        problems.append(problem)
+    if (problem := library_problem(options.python, "libgomp.so.1", "libgomp1")) is not None:
         problems.append(problem)
     # A deployed stack has spent its disk already.
     if not Path(options.config).exists() and free_mib(options.data_dir) < options.disk_mib:
