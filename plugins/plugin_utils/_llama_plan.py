@@ -9,6 +9,10 @@
 The KV cache and the weights are exact. The compute buffer is fitted to llama.cpp's own log lines (flash attention on):
 each token of a batch has its activations, 2 feed-forward rows and 8 embedding rows with a gate, else 1 and 5, and an
 attention mask of 16 bits for each cell. tests/unit/plugins/tuning/llama_logs.yml has the lines.
+
+An output row has a number for each word of the vocabulary. A chat model has one row for each slot. An encoder, which
+embeds, begins likewise but has a row for each token of a batch from its first long text on (n_outputs_max of the log
+at most).
 """
 
 from __future__ import annotations
@@ -139,7 +143,8 @@ def compute_bytes(model: Model, cells: int, slots: int, batch: int) -> int:
     feed_forward, embedding = (2, 8) if model.gated else (1, 5)
     activations = 4 * batch * (feed_forward * model.feed_forward + embedding * model.embedding)
     mask = 2 * batch * (cells if model.causal else batch)
-    return activations + mask + 4 * slots * model.vocabulary
+    outputs = slots if model.causal else batch
+    return activations + mask + 4 * outputs * model.vocabulary
 
 
 def _check(model: Model, wish: Wish) -> None:

@@ -87,7 +87,8 @@ def _link(peer: Mapping[str, Any]) -> dict[str, Any]:
 def shares(tuning: Mapping[str, Any]) -> dict[str, list[tuple[str, float]]]:
     """Where memory (MiB), cores and disk (GiB) go, as (name, amount) in order; what is left comes last.
 
-    Memory counts what a component may take: its limit, times the largest number of replicas.
+    Memory counts what a component may take: its limit, times the largest number of replicas. A part of Postgres' limit
+    is page cache, which gives way where all limits together are more than the machine.
     """
     basis, node, components = tuning["basis"], tuning["node"], tuning["components"]
     memory = [("host", float(node["reserved_mib"]))]
@@ -103,7 +104,10 @@ def shares(tuning: Mapping[str, Any]) -> dict[str, list[tuple[str, float]]]:
     inference = tuning["inference"]
     if inference.get("accelerator") == "unified" and inference.get("budget_mib"):
         memory.append(("models", float(inference["budget_mib"])))  # in the machine's own memory
-    memory.append(("left", max(0.0, basis["nominal_mib"] - sum(amount for _name, amount in memory))))
+    left = basis["nominal_mib"] - sum(amount for _name, amount in memory)
+    if left < 0:
+        memory = [(name, amount + left if name == "postgres" else amount) for name, amount in memory]
+    memory.append(("left", max(0.0, left)))
     cores.append(("left", max(0.0, basis["cores"] - sum(amount for _name, amount in cores))))
     return {"memory": memory, "cores": cores, "disk": disk}
 

@@ -33,9 +33,11 @@ class Memory:
 def memory(uid: int) -> dict[str, Memory]:
     """By program; Postgres' many processes are one line."""
     found: dict[str, Memory] = defaultdict(Memory)
+    ours = Path("/proc/self/ns/pid").stat().st_ino
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if process.stat().st_uid != uid:
+            # The same number may be another user's in a container.
+            if process.stat().st_uid != uid or (process / "ns/pid").stat().st_ino != ours:
                 continue
             arguments = (process / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
             numbers = _numbers((process / "smaps_rollup").read_text(encoding="ascii"))

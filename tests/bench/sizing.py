@@ -1,137 +1,185 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The peak memory of each component while documents go in, beside what tuning granted it and its floor.
+"""The peak memory of each component under load, beside what tuning grants it and what is predicted.
 
-    just bench sizing [--files FILE...] [--user NAME] [--seconds N] [--json]
+    just bench sizing --corpus manual|mixed [--cgroup DIRECTORY] [--fit] [--result FILE] [--plan FILE] ...
 
-A component's memory is the sum over its processes of PSS, sampled: a shared page counts once. The kernel's own mark of
-the most that a process held (VmHWM) counts shared pages in each process and is shown for single processes only.
-Without --files the 196-page bashref.pdf is ingested. Nothing is limited here: a stack of plain processes has no memory
-cgroup of its own, so this says what would have been needed under the granted limit, not that the limit held.
+A corpus goes in alone, then once more while it is searched and asked about (sizing_load.py). A component's memory is
+the sum of PSS over its processes, sampled four times a second: a shared page counts once. With --cgroup (memory
+controller, v1) the plan is made under that group's limit, and the group's own count of the whole stack is printed.
+--fit writes the run to results/sizing-fit.json, which later runs, with another corpus under another limit, are
+predicted from. Ends with 1 where a component is more than a quarter off its prediction or above its grant.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
+import os
 import pwd
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import defaultdict
+import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.footprint import memory
-from tests.manual import bash_manual
+import httpx
+import psycopg
+from psycopg.conninfo import make_conninfo
 
-DATA = Path(__file__).resolve().parents[2] / "plugins" / "plugin_utils" / "data" / "tuning_profiles.json"
-FLOOR_FACTOR = 1.3
-"""A floor is a measured peak times this (design: tuning.md)."""
-# Processes by the name that tuning gives their component.
-COMPONENT = {
-    "nats-server": "nats",
-    "llama-embed": "embedder",
-    "llama-chat": "chat",
-    "extract child": "extract",
-}
+from tests.bench.sizing_load import Client, Load, LoadFailed, load, put_on
+from tests.bench.sizing_predict import FIT, fitted, floor, predicted, wanted_floor
+from tests.bench.sizing_watch import Watch, number
+from tests.manual import NoManual
+
+MIB = 1024 * 1024
+TOLERANCE = 0.25
 
 
-class Peaks:
-    """MiB by component, the most that any sample saw."""
+def planned(cgroup: Path | None) -> dict[str, Any]:
+    """homelab.ai.plan as this machine has it, or a process in the group."""
 
-    def __init__(self, uid: int) -> None:
-        self._uid = uid
-        self._stop = threading.Event()
-        self.peak: dict[str, float] = defaultdict(float)
-        self.samples = 0
+    def enter() -> None:
+        if cgroup is not None:
+            (cgroup / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
 
-    def run(self) -> None:
-        while not self._stop.wait(0.25):
-            now: dict[str, float] = defaultdict(float)
-            for name, entry in memory(self._uid).items():
-                now[COMPONENT.get(name, name)] += entry.pss / 1024
-            for component, mib in now.items():
-                self.peak[component] = max(self.peak[component], mib)
-            self.samples += 1
-
-    def stop(self) -> None:
-        self._stop.set()
-
-
-def ingest(files: list[Path], collection: str) -> None:
-    """Puts the files in, asks, searches and takes them out again, as a user would."""
-    for command in (
-        ["homelab", "ingest", *map(str, files), "-c", collection],
-        ["homelab", "search", "how is a variable set", "-c", collection],
-        ["homelab", "ask", "how is a variable set", "-c", collection],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"{' '.join(command[:2])} ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
-    listed = json.loads(
-        subprocess.run(["homelab", "status", "--json", "-c", collection], capture_output=True, check=True).stdout
-    )
-    names = [document["id"] for document in listed["data"]]
-    subprocess.run(["homelab", "rm", "-c", collection, *names], capture_output=True, check=True)
-
-
-def rows(peak: dict[str, float], plan: dict[str, Any]) -> list[dict[str, Any]]:
-    profiles = json.loads(DATA.read_text(encoding="utf-8"))
-    floors = {name: spec.get("floor_mib") for name, spec in profiles["components"].items()}
-    floors["extract"] = profiles["engines"]["text"]["floor_mib"]
-    return [
-        {
-            "component": component,
-            "peak_mib": round(mib, 1),
-            "wanted_floor_mib": math.ceil(mib * FLOOR_FACTOR),
-            "floor_mib": floors.get(component),
-            "granted_mib": plan.get(component, {}).get("limit", {}).get("memory_mib"),
-        }
-        for component, mib in sorted(peak.items(), key=lambda item: -item[1])
-    ]
-
-
-def granted() -> dict[str, Any]:
-    """Components of the plan for this machine, by homelab.ai.plan."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = ["ansible-playbook", "homelab.ai.plan", "-e", f"homelab_plan_file={file.name}"]
-        subprocess.run(command, check=True, capture_output=True)
-        components: dict[str, Any] = json.loads(Path(file.name).read_text())["localhost"]["components"]
-    return components
+        subprocess.run(command, check=True, capture_output=True, preexec_fn=enter)
+        plan: dict[str, Any] = json.loads(Path(file.name).read_text(encoding="utf-8"))["localhost"]
+    return plan
+
+
+def contents(given: argparse.Namespace) -> dict[str, int]:
+    """What the stack holds: MiB of all databases, and triples."""
+    conninfo = make_conninfo(
+        host="127.0.0.1",
+        port=given.base_port + 5432,
+        dbname="postgres",
+        user="postgres",
+        password=(given.secrets / "postgres-admin").read_text(encoding="utf-8").strip(),
+    )
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute("SELECT sum(pg_database_size(oid)) FROM pg_database").fetchone()
+    assert row is not None
+    answer = httpx.get(
+        f"http://127.0.0.1:{given.base_port + 7878}/query",
+        params={"query": "SELECT (COUNT(*) AS ?n) WHERE { GRAPH ?g { ?s ?p ?o } }"},
+        headers={"Accept": "application/sparql-results+json"},
+        timeout=120,
+        trust_env=False,
+    ).raise_for_status()
+    triples = answer.json()["results"]["bindings"][0]["n"]["value"]
+    return {"database_mib": round(row[0] / MIB), "triples": int(triples)}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", choices=("manual", "mixed"), default="manual", help="default: %(default)s")
+    parser.add_argument("--cgroup", type=Path, help="directory of the stack's memory cgroup")
+    parser.add_argument("--plan", type=Path, help="what homelab.ai.plan wrote, instead of asking it")
+    parser.add_argument("--fit", action="store_true", help=f"write {FIT.name}")
+    parser.add_argument("--result", type=Path, help="write the run to this file")
+    parser.add_argument("--user", default="homelab", help="whose processes, default: %(default)s")
+    parser.add_argument("--base-port", type=int, default=20000, help="of the stack, default: %(default)s")
+    parser.add_argument("--secrets", type=Path, default=Path("/etc/homelab/secrets"), help="default: %(default)s")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "homelab-bench", help="of the manual")
+    parser.add_argument("--seconds", type=float, default=1800, help="for each half of the load, default: %(default)s")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+def measured(given: argparse.Namespace, corpus: Load) -> dict[str, Any]:
+    """The run without predictions."""
+    key = (given.secrets / "api-user").read_text(encoding="utf-8").strip()
+    url = f"http://127.0.0.1:{given.base_port + 8080}"
+    with Watch(pwd.getpwnam(given.user).pw_uid, given.cgroup) as watch:
+        done = put_on(lambda name: Client(url, key, name), corpus, seconds=given.seconds, look=lambda: contents(given))
+    run: dict[str, Any] = {
+        "on": time.strftime("%Y-%m-%d"),
+        "load": {"corpus": corpus.name} | done,
+        "samples": watch.samples,
+        "sum_mib": round(watch.sum_mib),
+        "start": {name: round(mib, 1) for name, mib in watch.start.items()},
+        "peaks": {name: round(mib, 1) for name, mib in watch.peak.items()},
+        "processes": dict(watch.processes),
+    }
+    if given.cgroup is not None:
+        run["cgroup"] = {
+            "limit_mib": number(given.cgroup, "limit_in_bytes") // MIB,
+            "held_mib": round(watch.cgroup_mib),
+            "most_mib": number(given.cgroup, "max_usage_in_bytes") // MIB,
+            "refused": number(given.cgroup, "failcnt"),
+        }
+    return run
+
+
+def rows(run: dict[str, Any], plan: dict[str, Any], fit: dict[str, Any] | None) -> list[dict[str, Any]]:
+    found = []
+    for component, peak in sorted(run["peaks"].items(), key=lambda item: -item[1]):
+        if component not in plan:  # the supervisor: the host's part
+            continue
+        row = {
+            "component": component,
+            "granted_mib": plan[component]["limit"]["memory_mib"],
+            "floor_mib": floor(component),
+            "measured_mib": peak,
+            "wanted_floor_mib": wanted_floor(peak),
+        }
+        if fit is not None:
+            mib = predicted(component, plan, run["load"], fit)
+            row["predicted_mib"] = None if mib is None else round(mib, 1)
+            row["off_percent"] = None if mib is None else round(100 * (peak / mib - 1), 1)
+        found.append(row)
+    return found
+
+
+def missed(found: list[dict[str, Any]]) -> list[str]:
+    lines = []
+    for row in found:
+        if row["measured_mib"] > row["granted_mib"]:
+            lines.append(f"{row['component']} took {row['measured_mib']} MiB, granted are {row['granted_mib']}")
+        off = row.get("off_percent")
+        if off is not None and abs(off) > 100 * TOLERANCE:
+            lines.append(f"{row['component']} is {off:+} % off its prediction")
+    return lines
+
+
+def table(run: dict[str, Any]) -> str:
+    lines = [f"{'component':<12}{'granted':>9}{'floor':>8}{'predicted':>11}{'measured':>10}{'off':>9}   MiB"]
+    for row in run["rows"]:
+        off = row.get("off_percent")
+        lines.append(
+            f"{row['component']:<12}{row['granted_mib']:>9}{row['floor_mib']:>8}{row.get('predicted_mib') or '-':>11}"
+            f"{row['measured_mib']:>10}{'-' if off is None else f'{off:+.1f} %':>9}"
+        )
+    lines.append(f"sum of all processes at once {run['sum_mib']} MiB, {run['samples']} samples, load {run['load']}")
+    if "cgroup" in run:
+        group = run["cgroup"]
+        lines.append(
+            f"the cgroup: limit {group['limit_mib']} MiB, at most {group['held_mib']} held, {group['most_mib']} with "
+            f"page cache, limit hit {group['refused']} times"
+        )
+    return "\n".join(lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--files", nargs="+", type=Path, default=None)
-    parser.add_argument("--user", default="homelab", help="whose processes, default: %(default)s")
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    peaks = Peaks(pwd.getpwnam(given.user).pw_uid)
-    watcher = threading.Thread(target=peaks.run)
-    with tempfile.TemporaryDirectory() as folder:
-        files = given.files or [bash_manual(Path(folder))]
-        watcher.start()
-        try:
-            ingest(files, "bench-sizing")
-        finally:
-            peaks.stop()
-            watcher.join()
-    found = rows(peaks.peak, granted())
-    if given.json:
-        print(json.dumps(found, indent=1))
-        return 0
-    print(f"{peaks.samples} samples while {', '.join(path.name for path in files)} went in")
-    print(f"{'component':<14}{'peak':>8}{'x 1.3':>8}{'floor':>8}{'granted':>9}  MiB")
-    for row in found:
-        print(
-            f"{row['component']:<14}{row['peak_mib']:>8.0f}{row['wanted_floor_mib']:>8}{row['floor_mib'] or '-':>8}"
-            f"{row['granted_mib'] or '-':>9}"
-        )
-    short = [row["component"] for row in found if row["granted_mib"] and row["peak_mib"] > row["granted_mib"]]
-    if short:
-        print(f"more than was granted: {', '.join(short)}")
+    given = arguments()
+    try:
+        plan = json.loads(given.plan.read_text(encoding="utf-8"))["localhost"] if given.plan else planned(given.cgroup)
+        run = measured(given, load(given.corpus, given.cache))
+    except (LoadFailed, NoManual) as error:
+        sys.exit(str(error))
+    components = plan["components"]
+    run["shared_buffers_mib"] = components["postgres"]["settings"]["shared_buffers_mib"]
+    run["basis"] = plan["basis"] | {"profile": plan["profile"]}
+    run["rows"] = rows(run, components, None if given.fit else fitted())
+    for file in filter(None, (given.result, FIT if given.fit else None)):
+        file.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(run, indent=1) if given.json else table(run))
+    short = missed(run["rows"])
+    for line in short:
+        print(line, file=sys.stderr)
     return 1 if short else 0
 
 

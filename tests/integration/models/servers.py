@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 FILES = Path(__file__).resolve().parents[3] / "roles" / "local_stack" / "files"
+LAUNCHER = FILES / "llama_server.py"
 READY_SECONDS = 30
 
 
@@ -47,13 +48,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, model: Path, *options: str) -> Iterator[Server]:
+def serving(folder: Path, model: Path, *options: str, launcher: Path = LAUNCHER) -> Iterator[Server]:
     """A server on a free port with one thread; its log is `folder`/llama.log."""
     key, port = secrets.token_urlsafe(24), free_port()
     key_file = folder / f"key-{port}"
     key_file.touch(0o600)
     key_file.write_text(key + "\n")
-    command = [sys.executable, FILES / "llama_server.py", "--model", model, "--alias", "m", "--port", str(port)]
+    command = [sys.executable, launcher, "--model", model, "--alias", "m", "--port", str(port)]
     with (folder / "llama.log").open("ab") as log:
         process = subprocess.Popen([*command, *options, "--api-key-file", key_file], stdout=log, stderr=log)
     try:

@@ -24,9 +24,13 @@ def test_a_floor_is_its_measurement_times_1_3_or_says_where_it_is_from(name: str
     row = ROWS[name]
     if row["measured"] is None:
         assert row["derived_from"]
+        return
+    assert set(row["measured"]) == {"peak_mib", "on", "how"}
+    wanted = math.ceil(row["measured"]["peak_mib"] * 1.3)
+    if "derived_from" in row:  # why it is more than what the bench needed
+        assert row["floor_mib"] > wanted
     else:
-        assert set(row["measured"]) == {"peak_mib", "on", "how"}
-        assert row["floor_mib"] == math.ceil(row["measured"]["peak_mib"] * 1.3)
+        assert row["floor_mib"] == wanted
 
 
 def test_core_is_a_part_of_full_and_both_name_components() -> None:

@@ -32,7 +32,7 @@ def test_a_rancher_desktop_vm_carries_core_and_says_why_not_full() -> None:
     assert tuning("rancher-desktop-6gb-core")["profile"] == "low_memory+cpu_optimized"
     error = golden.result("rancher-desktop-6gb-full")["error"]
     assert "physical 5920 - host 1064 - headroom 119 = 4737 MiB" in error
-    assert "= 9597 MiB, 4860 MiB too much" in error
+    assert "= 9709 MiB, 4972 MiB too much" in error
     assert "openobserve (frees 512)" in error and "extract_engine: text" in error and "preset core" in error
 
 

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each component should take at its peak, from the plan and one run that was fitted (results/sizing-fit.json).
+
+- A model server takes what `llama_plan` says; nothing is fitted.
+- Postgres takes what the fitted run took, moved by what follows from its settings and its data (`postgres_mib`).
+- Oxigraph keeps what is written in memory, so it takes what it took at its start and a part for each triple.
+- Any other component takes what the fitted run took. Floors are that, times 1.3.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tests.unit.plugins.conftest  # noqa: F401  (makes the collection importable)
+
+# isort: split
+from ansible_collections.homelab.ai.plugins.filter.llama_plan import llama_plan
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import load as tuning_data
+
+FIT = Path(__file__).with_name("results") / "sizing-fit.json"
+FLOOR_FACTOR = 1.3
+# The models of the bundled stack, by component, as the table of llama_plan knows them.
+MODELS = {
+    "embedder": {"name": "all-MiniLM-L6-v2"},
+    "chat": {"name": "SmolLM2-135M-Instruct", "quantisation": "Q4_1"},
+}
+CHAT_CACHE_MIB = 256
+"""Prompts of ended conversations, roles/local_stack/files/llama_server.py. An encoder keeps none."""
+BUFFER_KIB = 8
+BYTES_BESIDE_A_BUFFER = 64 + 24 + 16 + 20
+"""Its descriptor, entry in the lookup table, I/O condition variable and place in the checkpoint's list."""
+WAL_PART, WAL_MOST_MIB = 32, 16
+"""wal_buffers = -1: a 32nd of shared_buffers, at most one segment."""
+
+
+def predicted(component: str, plan: Mapping[str, Any], load: Mapping[str, Any], fit: Mapping[str, Any]) -> float | None:
+    """MiB, or None where the fitted run had no such component. `plan` is by component, `load` what the stack holds."""
+    if component in MODELS:
+        return model_mib(component, plan[component]["settings"])
+    if component not in fit["peaks"]:
+        return None
+    peak = float(fit["peaks"][component])
+    if component == "postgres":
+        then = postgres_mib(fit["shared_buffers_mib"], fit["load"]["database_mib"])
+        return peak + postgres_mib(plan[component]["settings"]["shared_buffers_mib"], load["database_mib"]) - then
+    if component == "oxigraph":
+        start = float(fit["start"][component])
+        return start + (peak - start) * float(load["triples"]) / float(fit["load"]["triples"])
+    return peak
+
+
+def model_mib(component: str, settings: Mapping[str, Any]) -> float:
+    """All parts of llama_plan."""
+    model = dict(MODELS[component])
+    context, cache = settings["context"], CHAT_CACHE_MIB
+    if component == "embedder":  # its context is that of all slots
+        model["quantisation"] = settings["quantisation"].upper()
+        context, cache = context // settings["slots"], 0
+    wanted = {"slots": settings["slots"], "batch": settings["batch"], "host_cache_mib": cache}
+    return float(llama_plan(model, 1 << 20, context=context, **wanted)["total_mib"])
+
+
+def postgres_mib(shared_buffers_mib: float, database_mib: float) -> float:
+    """What grows with settings and data: buffers that have been filled, what is kept beside each, WAL buffers."""
+    beside = shared_buffers_mib * 1024 / BUFFER_KIB * BYTES_BESIDE_A_BUFFER / 1024**2
+    wal = min(WAL_MOST_MIB, shared_buffers_mib / WAL_PART)
+    return min(shared_buffers_mib, database_mib) + beside + wal
+
+
+def wanted_floor(measured_mib: float) -> int:
+    return math.ceil(measured_mib * FLOOR_FACTOR)
+
+
+def floor(component: str) -> int | None:
+    """As tuning has it; the local stack reads documents by their text."""
+    row = tuning_data()["engines"]["text"] if component == "extract" else tuning_data()["components"].get(component, {})
+    value: int | None = row.get("floor_mib")
+    return value
+
+
+def fitted() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(FIT.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 homelab.ai contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was measured (tests/bench/results, by `just bench sizing`), what tuning says of it, and what users read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import sizing_predict
+from tests.unit.plugins.tuning.machines import DATA
+
+RESULTS = Path(sizing_predict.__file__).with_name("results")
+DOCS = Path(__file__).resolve().parents[4] / "docs" / "tuning.md"
+FIT: dict[str, Any] = json.loads((RESULTS / "sizing-fit.json").read_text(encoding="utf-8"))
+REPORT: dict[str, Any] = json.loads((RESULTS / "sizing-report.json").read_text(encoding="utf-8"))
+
+
+def test_floors_come_from_the_fitted_run() -> None:
+    for row in FIT["rows"]:
+        data = DATA["engines"]["text"] if row["component"] == "extract" else DATA["components"][row["component"]]
+        assert data["measured"]["peak_mib"] == row["measured_mib"]
+
+
+def test_the_report_is_of_what_was_not_fitted() -> None:
+    assert FIT["load"]["corpus"] != REPORT["load"]["corpus"]
+    assert FIT["cgroup"]["limit_mib"] != REPORT["cgroup"]["limit_mib"]
+    assert {row["component"] for row in REPORT["rows"]} == {row["component"] for row in FIT["rows"]}
+
+
+@pytest.mark.parametrize("row", REPORT["rows"], ids=lambda row: row["component"])
+def test_a_prediction_is_within_a_quarter_and_below_the_grant(row: dict[str, Any]) -> None:
+    plan = {name: {"settings": DATA["settings"].get(name, {})} for name in DATA["components"]}
+    plan["postgres"]["settings"] = {"shared_buffers_mib": REPORT["shared_buffers_mib"]}
+    mib = sizing_predict.predicted(row["component"], plan, REPORT["load"], FIT)
+    assert mib == pytest.approx(row["predicted_mib"], abs=0.1)
+    assert abs(row["measured_mib"] / row["predicted_mib"] - 1) <= 0.25
+    assert row["measured_mib"] <= row["granted_mib"]
+
+
+def test_users_read_the_same_numbers() -> None:
+    lines = DOCS.read_text(encoding="utf-8").splitlines()
+    for row in REPORT["rows"]:
+        cells = [row["component"], *(f"{row[key]:.0f}" for key in ("granted_mib", "predicted_mib", "measured_mib"))]
+        assert any(line.startswith(f"| {' | '.join(cells)} |") for line in lines), cells
+
+
+def test_postgres_grows_with_its_buffers_and_its_data_up_to_them() -> None:
+    of = sizing_predict.postgres_mib
+    assert of(400, 100) - of(400, 60) == pytest.approx(40)
+    assert of(400, 4000) == of(400, 400)
+    # Beside a buffer of 8 KiB there are 124 bytes, and the WAL's buffers end at one segment.
+    assert of(2048, 0) - of(1024, 0) == pytest.approx(1024 * 128 * 124 / 1024**2)
+    assert of(320, 0) - of(0, 0) == pytest.approx(10 + 320 * 128 * 124 / 1024**2)
+
+
+def test_oxigraph_grows_with_its_triples() -> None:
+    fit = {"start": {"oxigraph": 20}, "peaks": {"oxigraph": 50}, "load": {"triples": 1000}}
+    assert sizing_predict.predicted("oxigraph", {}, {"triples": 3000}, fit) == pytest.approx(110)
+
+
+def test_a_component_that_was_not_fitted_has_no_prediction() -> None:
+    assert sizing_predict.predicted("garage", {}, {}, {"peaks": {}}) is None
