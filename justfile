@@ -52,6 +52,12 @@ integration: _test-tools
 e2e: _test-tools
     @.venv-test/bin/python -m tests.run e2e
 
+# Each role in a scenario of its own, in a container with systemd where it needs a machine: check, run, repeat, verify
+[no-exit-message]
+molecule *NAMES: _test-tools
+    @PATH="$PWD/.venv-test/bin:$PATH" molecule test --no-command-borders \
+        {{ if NAMES == "" { "--all" } else { prepend("--scenario-name=", NAMES) } }}
+
 # Plant known faults in a copy of the tree; each must turn its test red
 faults *NAMES: _test-tools
     .venv-test/bin/python -m tests.faults.run "$@"
