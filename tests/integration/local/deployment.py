@@ -57,6 +57,7 @@ class Run:
 class Deployment:
     scratch: Path
     name: str = NAME
+    store: str = "directory"  # even where a Garage is on PATH, until test_5_objects.py moves it
     outputs: list[str] = field(default_factory=list)
 
     @property
@@ -128,6 +129,7 @@ class Deployment:
             "local_stack_user": self.name,
             "local_stack_port_base": PORT_BASE,
             "local_stack_cli_link": False,
+            "local_stack_object_store": self.store,
             "homelab_tuning_overrides": TUNING,
         }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -25,6 +26,9 @@ from ..contracts import Location, check_key
 from ..errors import AuthRefused, Unavailable
 
 _PIECE = 1 << 20
+_DETAILS = "\n\nDebug source"
+# obstore has no type of its own for a refused listing or deletion, only these lines of what went wrong.
+_REFUSED = re.compile(r'^ +(?:status: 40[13]|code: "AccessDenied"),$', re.MULTILINE)
 
 
 def open_store(
@@ -184,6 +188,8 @@ def _fsync(root: Path, path: Path) -> None:
 def _translated(error: Exception, location: Location) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(str(location))
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-        return AuthRefused("objects", f"{location}: {error}")
-    return Unavailable("objects", f"{location}: {error}")
+    text = str(error)
+    message = f"{location}: {text.partition(_DETAILS)[0]}"
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or _REFUSED.search(text):
+        return AuthRefused("objects", message)
+    return Unavailable("objects", message)
