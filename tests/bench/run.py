@@ -23,7 +23,9 @@ def main(arguments: list[str]) -> int:
     if unknown := [name for name in names if name not in BENCHES]:
         print(f"no bench is called {', '.join(unknown)}; there are: {', '.join(BENCHES)}", file=sys.stderr)
         return 2
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "workers"), str(ROOT)])}
+    # ./bootstrap links the checkout as a collection there.
+    places = [ROOT, ROOT / "workers", ROOT / ".ansible" / "collections"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))}
     failed = []
     for name in names:
         print(f"=== {name}", flush=True)

@@ -15,9 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tests.unit.plugins.conftest  # noqa: F401  (makes the collection importable)
-
-# isort: split
 from ansible_collections.homelab.ai.plugins.filter.llama_plan import llama_plan
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import load as tuning_data
 
