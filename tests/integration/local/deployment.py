@@ -57,8 +57,8 @@ class Run:
 class Deployment:
     scratch: Path
     name: str = NAME
-    store: str = "directory"  # even where a Garage is on PATH, until test_5_objects.py moves it
     outputs: list[str] = field(default_factory=list)
+    store: str = "directory"  # even where a Garage is on PATH, until test_5_objects.py moves it
 
     @property
     def config(self) -> Path:
