@@ -103,7 +103,6 @@ class Runner:
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_CONFIG": str(work / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_PIPELINING": "1",
             "LC_ALL": "C.UTF-8",
         }
         done = subprocess.run(
