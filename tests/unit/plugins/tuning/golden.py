@@ -58,14 +58,15 @@ MACHINES: dict[str, tuple[dict[str, Any], str, dict[str, Any]]] = {
 
 
 def result(name: str) -> dict[str, Any]:
-    """What a file holds: the facts, and the sizes without their explanations or the error."""
+    """What a file holds: the facts, and the error or the sizes with what binds each."""
     facts, preset, overrides = MACHINES[name]
     case = {"facts": facts, "preset": preset, "overrides": overrides}
     try:
         tuning = tune(facts, preset, overrides)
     except TuningError as error:
         return case | {"error": str(error)}
-    return case | {"tuning": {key: value for key, value in tuning.items() if key != "explain"}}
+    bindings = {entry["path"]: entry["binding"] for entry in tuning.pop("explain")}
+    return case | {"tuning": tuning, "bindings": bindings}
 
 
 def path(name: str) -> Path:
