@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.run.stage import ROOT
+
 SCENARIOS = ROOT / "extensions" / "molecule"
 BASE = yaml.safe_load((SCENARIOS / "config.yml").read_text())
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
