@@ -39,6 +39,19 @@ def check_names(names: list[str]) -> None:
         raise SecretFileError(f"names holds {', '.join(twice)} more than once: name each secret once")
 
 
+def check_contents(contents: dict[str, Any], names: list[str]) -> None:
+    """Raise SecretFileError unless every path is made of plain names, holds text and is none of `names`."""
+    for path, content in contents.items():
+        for part in path.split("/"):
+            check_names([part])
+        if not isinstance(content, str):
+            raise SecretFileError(f"the content of {path} is a {type(content).__name__} and must be a string: quote it")
+        if path in names:
+            raise SecretFileError(f"{path} is in names, to be generated, and in contents, to be written: name it once")
+    if not names and not contents:
+        raise SecretFileError("names and contents are both empty: name at least one secret")
+
+
 def check_directory(path: str, *, may_be_missing: bool) -> None:
     """Raise SecretFileError unless `path` is a directory itself.
 
@@ -82,52 +95,99 @@ def new_secret(length: int) -> str:
     return secrets.token_hex(length)
 
 
-def create_secret(path: str, length: int) -> str:
-    """Write a new secret of `length` bytes to `path`, which either gets the whole secret or nothing."""
-    secret = new_secret(length)
+def write_new(path: str, content: str, *, replace: bool) -> None:
+    """Put `content` into `path`, which either gets all of it or stays as it was.
+
+    Raises FileExistsError for a file that is there when it is not to be replaced, and OSError.
+    """
     final = Path(path)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secret)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
             file.flush()
             os.fsync(descriptor)
-        # Unlike a rename, a link never replaces what another run has created meanwhile.
-        os.link(temporary, path)
-    except FileExistsError as error:
-        raise SecretFileError(f"{path} was created by someone else just now: run again") from error
+        if replace:
+            temporary.replace(path)
+        else:
+            # Unlike a rename, a link never replaces what another run has created meanwhile.
+            os.link(temporary, path)
     finally:
-        temporary.unlink()
-    return secret
+        temporary.unlink(missing_ok=True)
 
 
-def ensure_secrets(module: AnsibleModule) -> dict[str, Any]:
-    """Generate what is missing, set the attributes of all, and return the module's result."""
-    params = module.params
-    path, names, length = params["path"], params["names"], params["length"]
-    check_names(names)
-    check_directory(path, may_be_missing=module.check_mode)
-    if length < MIN_BYTES:
-        raise SecretFileError(f"length is {length} bytes and must be at least {MIN_BYTES}")
+def generate(module: AnsibleModule, names: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The secrets of `names`, and the names of those that this run has generated, or would in check mode."""
+    path, length = module.params["path"], module.params["length"]
     found = {name: read_secret(f"{path}/{name}") for name in names}
     missing = [name for name in names if found[name] is None]
     values = {name: secret for name, secret in found.items() if secret is not None}
-    changed = bool(missing)
-    for name in names:
-        file = f"{path}/{name}"
-        if name in missing and module.check_mode:
-            values[name] = PLACEHOLDER
+    for name in missing:
+        values[name] = PLACEHOLDER if module.check_mode else new_secret(length)
+        if module.check_mode:
             continue
-        if name in missing:
+        try:
+            write_new(f"{path}/{name}", values[name], replace=False)
+        except FileExistsError as error:
+            raise SecretFileError(f"{path}/{name} was created by someone else just now: run again") from error
+        except OSError as error:
+            raise SecretFileError(f"cannot create {path}/{name}: {error.strerror}") from error
+    return values, missing
+
+
+def differing(path: str, contents: dict[str, str]) -> list[str]:
+    """Those of `contents` whose file is missing or holds something else."""
+    found = []
+    for name, content in contents.items():
+        file = Path(path, name)
+        if file.is_symlink() or (file.exists() and not file.is_file()):
+            raise SecretFileError(f"{file} is no regular file: move it away, the secret is written in its place")
+        try:
+            if file.read_text(encoding="utf-8", errors="replace") == content:
+                continue
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise SecretFileError(f"cannot read {file}: {error.strerror}") from error
+        found.append(name)
+    return found
+
+
+def apply(module: AnsibleModule) -> dict[str, Any]:
+    """Generate and write what is missing, set the attributes of all, and return the module's result."""
+    params = module.params
+    path, names, contents = params["path"], params["names"], params["contents"]
+    check_names(names)
+    check_contents(contents, names)
+    for folder in sorted({str(Path(path, name).parent) for name in (*names, *contents)}):
+        check_directory(folder, may_be_missing=module.check_mode)
+    if params["length"] < MIN_BYTES:
+        raise SecretFileError(f"length is {params['length']} bytes and must be at least {MIN_BYTES}")
+    # All is read before the first file is written: a refusal leaves everything as it was.
+    outdated = differing(path, contents)
+    values, created = generate(module, names)
+    if not module.check_mode:
+        for name in outdated:
             try:
-                values[name] = create_secret(file, length)
+                write_new(f"{path}/{name}", contents[name], replace=True)
             except OSError as error:
-                raise SecretFileError(f"cannot create {file}: {error.strerror}") from error
-        attributes = module.load_file_common_arguments(params, path=file)
-        changed = module.set_fs_attributes_if_different(attributes, changed)
-    result: dict[str, Any] = {"changed": changed, "created": missing, "secrets": values}
+                raise SecretFileError(f"cannot write {path}/{name}: {error.strerror}") from error
+    touched = {*created, *outdated}
+    for name in (*names, *contents):
+        if module.check_mode and name in touched:
+            continue  # it may not be there yet
+        attributes = module.load_file_common_arguments(params, path=f"{path}/{name}")
+        if module.set_fs_attributes_if_different(attributes, False):
+            touched.add(name)
+    result: dict[str, Any] = {
+        "changed": bool(touched),
+        "created": created,
+        "written": [name for name in contents if name in touched],
+        "secrets": values,
+    }
     if module._diff:
-        before = [name for name in names if name not in missing]
-        result["diff"] = {"before": {"secrets": before}, "after": {"secrets": names}}
+        wanted = [*names, *contents]
+        up_to_date = [name for name in wanted if name not in (*created, *outdated)]
+        result["diff"] = {"before": {"files": up_to_date}, "after": {"files": wanted}}
     return result

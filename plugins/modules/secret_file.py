@@ -9,8 +9,10 @@ DOCUMENTATION = r"""
 module: secret_file
 short_description: Generate secrets once and keep them in files
 description:
-  - Writes a random secret into each named file that does not exist yet and returns all of them.
-  - The content of an existing file is never changed; its owner, group and mode are.
+  - Writes a random secret into each file of O(names) that does not exist yet and returns all of them. The content of an
+    existing one is never changed; its owner, group and mode are.
+  - Writes what is known already, such as an address with a password in it, as O(contents) say. A file that holds
+    something else is replaced.
   - The result holds the secrets in clear, because the caller needs them for its templates. The module therefore refuses
     to run unless the task sets C(no_log=true).
 version_added: 0.1.0
@@ -35,10 +37,15 @@ options:
     required: true
   names:
     description:
-      - Names of the files, one secret each.
+      - Names of the files, one generated secret each.
     type: list
     elements: str
-    required: true
+    default: []
+  contents:
+    description:
+      - Content of each file by its path below O(path), whose directories must exist.
+    type: dict
+    default: {}
   length:
     description:
       - Number of random bytes in a new secret. It is written as twice as many hexadecimal digits, without a line end.
@@ -60,6 +67,14 @@ EXAMPLES = r"""
   no_log: true
   register: nats_passwords
 
+- name: Write the address and the password that a service logs in with
+  homelab.ai.secret_file:
+    path: /etc/homelab/secrets
+    contents:
+      nats-url-extract: nats://extract:{{ nats_passwords.secrets['nats-extract'] }}@127.0.0.1:4222
+    owner: homelab
+  no_log: true
+
 - name: Render the users
   ansible.builtin.template:
     src: users.conf.j2  # uses nats_passwords.secrets['nats-admin']
@@ -70,7 +85,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 secrets:
-  description: The secrets by name. The key is not called C(values), because C(result.values) is a method in templates.
+  description:
+    - The secrets of O(names). The key is not called C(values), because C(result.values) is a method in templates.
   returned: success
   type: dict
   sample: {"nats-admin": "hidden by no_log"}
@@ -80,17 +96,24 @@ created:
   type: list
   elements: str
   sample: [nats-admin]
+written:
+  description: Paths of O(contents) that were written or got another owner, group or mode, or would in check mode.
+  returned: success
+  type: list
+  elements: str
+  sample: [extract/NATS_URL]
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.homelab.ai.plugins.module_utils._secret_file import SecretFileError, ensure_secrets
+from ansible_collections.homelab.ai.plugins.module_utils._secret_file import SecretFileError, apply
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
-            "names": {"type": "list", "elements": "str", "required": True},
+            "names": {"type": "list", "elements": "str", "default": []},
+            "contents": {"type": "dict", "default": {}, "no_log": True},
             "length": {"type": "int", "default": 32},
             "mode": {"type": "raw", "default": "0600"},
         },
@@ -100,7 +123,7 @@ def main() -> None:
     if not module.no_log:
         module.fail_json(msg="secret_file returns secrets in clear: set no_log: true on this task")
     try:
-        result = ensure_secrets(module)
+        result = apply(module)
     except SecretFileError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.run [STAGE or GROUP…]`: runs the stages one after the other; the last line is the sum."""
+"""`python -m tests.run [STAGE or GROUP…]`: runs the stages, two at a time; the last line is the sum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import groupby, repeat
+from itertools import repeat
 from pathlib import Path
 
 from tests.run.counts import Counts
@@ -48,10 +48,9 @@ def main(names: list[str]) -> int:
         scratch = Path(folder)
         scratch.chmod(0o755)  # servers that dropped root read from it
         context = Context(scratch, environment(scratch))
-        for light, batch in groupby(stages, key=lambda stage: stage.light):
-            with ThreadPoolExecutor(2 if light else 1) as pool:
-                for counts in pool.map(run_aside if light else run, batch, repeat(context)):
-                    total += counts
+        with ThreadPoolExecutor(2) as pool:
+            for counts in pool.map(run_aside if len(stages) > 1 else run, stages, repeat(context)):
+                total += counts
     print(f"\n{total}", flush=True)
     return 1 if total.failed else 0
 

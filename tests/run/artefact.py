@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import RLock
 
 from tests.run.counts import Counts
 from tests.run.stage import Context, known_files, run_pytest
@@ -31,27 +32,34 @@ DEPLOYMENT = {
 }
 
 
+# Two stages may ask at the same time.
+BUILDING = RLock()
+
+
 def built(context: Context) -> Path | None:
     """The tarball that Galaxy gets; made once a run."""
     build = context.scratch / "build"
-    if not build.exists() and context.run("ansible-galaxy", "collection", "build", "--output-path", str(build)) != 0:
-        return None
+    command = ("ansible-galaxy", "collection", "build", "--output-path", str(build))
+    with BUILDING:
+        if not build.exists() and context.run(*command) != 0:
+            return None
     return next(build.glob("homelab-ai-*.tar.gz"), None)
 
 
 def installed(context: Context) -> Path | None:
     """The folder for ANSIBLE_COLLECTIONS_PATH that holds the installed artefact and nothing else; made once a run."""
     target = context.scratch / "collections"
-    if target.exists():
+    with BUILDING:
+        if target.exists():
+            return target
+        tarball = built(context)
+        if tarball is None:
+            return None
+        # Offline: nothing may be fetched, so a dependency that galaxy.yml does not name shows.
+        install = ("ansible-galaxy", "collection", "install", "--offline", str(tarball), "-p", str(target))
+        if context.run(*install, env={"ANSIBLE_COLLECTIONS_PATH": str(target)}) != 0:
+            return None
         return target
-    tarball = built(context)
-    if tarball is None:
-        return None
-    # Offline: nothing may be fetched, so a dependency that galaxy.yml does not name shows.
-    install = ("ansible-galaxy", "collection", "install", "--offline", str(tarball), "-p", str(target))
-    if context.run(*install, env={"ANSIBLE_COLLECTIONS_PATH": str(target)}) != 0:
-        return None
-    return target
 
 
 def check(context: Context) -> Counts:

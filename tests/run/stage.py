@@ -70,19 +70,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """One line of the summary. `group` selects several stages at once. Two that are `light`, which is to say one
-    process each that disturbs nobody, run side by side.
-    """
+    """One line of the summary. `group` selects several stages at once. Any two may run side by side."""
 
     group: str
     name: str
     run: Callable[[Context], Counts]
-    light: bool = False
 
 
 def tool(name: str, *command: str, env: Mapping[str, str] | None = None) -> Stage:
     """A linter."""
-    return Stage("lint", name, lambda context: context.check(*command, env=env), light=True)
+    return Stage("lint", name, lambda context: context.check(*command, env=env))
 
 
 def run_pytest(context: Context, folder: str, *arguments: str, env: Mapping[str, str] | None = None) -> Counts:

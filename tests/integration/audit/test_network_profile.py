@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from module_runner import Runner, free_port
+from module_runner import Runner
+
+from tests.ports import free_port
 
 from .conftest import need, validate
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from tests.ports import free_port
 
 FILES = Path(__file__).resolve().parents[3] / "roles" / "local_stack" / "files"
 LAUNCHER = FILES / "llama_server.py"
@@ -39,12 +40,6 @@ def prepare(folder: Path, quantisation: str, *options: str) -> dict[str, Any]:
     done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

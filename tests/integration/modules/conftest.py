@@ -23,10 +23,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from garage_server import Node, start_node
-from module_runner import CANARY, ROOT, Nats, Postgres, Runner, free_port, wait_for_port
+from module_runner import CANARY, ROOT, Nats, Postgres, Runner, wait_for_port
 from nats_rig import running_nats
 
 from tests.garage import NoGarage, garage_binary
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import socket
 import subprocess
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,9 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import obstore.store
-from module_runner import CANARY, free_port, wait_for_port
+from module_runner import CANARY, wait_for_port
 
-
-def _free_ports(count: int) -> list[int]:
-    ports = []
-    with ExitStack() as held:
-        for _unused in range(count):
-            ports.append(free_port())
-            held.enter_context(socket.socket()).bind(("127.0.0.1", ports[-1]))
-    return ports
+from tests.ports import free_port
 
 
 @dataclass
@@ -106,7 +97,7 @@ class Node:
 def start_node(binary: Path, folder: Path, replication: int = 1) -> Node:
     """A node without a role. Nodes of one test run share the RPC secret, so that they can be connected."""
     folder.mkdir()
-    s3, rpc, admin = _free_ports(3)
+    s3, rpc, admin = free_port(), free_port(), free_port()
     secret = hashlib.sha256(CANARY.encode()).hexdigest()
     config = folder / "garage.toml"
     config.write_text(

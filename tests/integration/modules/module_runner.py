@@ -26,18 +26,6 @@ BIN = Path(sys.executable).parent
 CANARY = "canary-7Q2xv9-do-not-print"
 
 
-def free_port() -> int:
-    """A port from the range that these tests may use (31000 to 31999)."""
-    for port in range(31000 + os.getpid() % 800, 32000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port from 31000 to 31999")
-
-
 def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     for _unused in range(300):
         with socket.socket() as probe:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import nats
-from module_runner import BIN, CANARY, Nats, free_port, wait_for_port
+from module_runner import BIN, CANARY, Nats, wait_for_port
 from nats.aio.client import Client
+
+from tests.ports import free_port
 
 
 @contextmanager

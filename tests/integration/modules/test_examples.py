@@ -33,6 +33,8 @@ def test_secret_file(runner: Runner, tmp_path: Path) -> None:
     # The user of the example is not on every machine.
     overrides = {"path": str(secrets), "owner": None}
     others = {"ansible.builtin.template": {"src": str(template), "dest": str(rendered)}}
-    (result,) = run_examples(runner, "secret_file", overrides, others).values()
-    assert result["created"] == ["nats-admin", "nats-extract"]
-    assert rendered.read_text() == f"extract: {(secrets / 'nats-extract').read_text()}"
+    generated, written = run_examples(runner, "secret_file", overrides, others).values()
+    password = (secrets / "nats-extract").read_text()
+    assert generated["created"] == ["nats-admin", "nats-extract"] and written["written"] == ["nats-url-extract"]
+    assert (secrets / "nats-url-extract").read_text() == f"nats://extract:{password}@127.0.0.1:4222"
+    assert rendered.read_text() == f"extract: {password}"

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from garage_proxy import proxy
 from garage_server import Node
-from module_runner import CANARY, Runner, free_port
+from module_runner import CANARY, Runner
+
+from tests.ports import free_port
 
 OPTIONS = {
     "garage_key": {"name": "x"},

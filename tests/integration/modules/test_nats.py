@@ -11,9 +11,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import nats_rig
-from module_runner import CANARY, Nats, Runner, free_port
+from module_runner import CANARY, Nats, Runner
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
+
+from tests.ports import free_port
 
 
 def ask(server: Nats, question: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import nkeys
 import pytest
-from module_runner import CANARY, Nats, Runner, free_port
+from module_runner import CANARY, Nats, Runner
 from nats_identities import certificate, new_key, operator_with_a_user, text_of
 from nats_rig import running_nats
+
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
-from module_runner import CANARY, Postgres, Runner, free_port
+from module_runner import CANARY, Postgres, Runner
 from pgvector_rig import OPTIONS, everything
+
+from tests.ports import free_port
 
 
 def test_cycle(schema: Runner, bare_postgres: Postgres, database: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from module_runner import Runner
+from module_runner import CANARY, Runner
 
 
 @pytest.fixture
@@ -46,11 +46,35 @@ def test_cycle(secret: Runner, tmp_path: Path) -> None:
     assert snapshot()["one"] == (found["one"][0], 0o640)
 
 
+def test_cycle_of_contents(secret: Runner, tmp_path: Path) -> None:
+    (tmp_path / "extract").mkdir()
+
+    def snapshot() -> Any:
+        return files(tmp_path / "extract")
+
+    wanted = {"contents": {"extract/URL": f"nats://extract:{CANARY}@127.0.0.1", "extract/KEY": "one"}}
+    secret.check(wanted, snapshot)
+    created = secret.cycle(wanted, snapshot)
+    assert created["written"] == ["extract/URL", "extract/KEY"] and created["secrets"] == {}
+    assert snapshot() == {"URL": (f"nats://extract:{CANARY}@127.0.0.1", 0o600), "KEY": ("one", 0o600)}
+
+    # Another content, an edited file and a changed mode are each brought back, and nothing else is written.
+    (tmp_path / "extract" / "KEY").chmod(0o644)
+    assert secret.cycle(wanted, snapshot)["written"] == ["extract/KEY"]
+    (tmp_path / "extract" / "URL").write_text("edited")
+    assert secret.cycle(wanted, snapshot)["written"] == ["extract/URL"]
+    wanted["contents"]["extract/KEY"] = "two"
+    assert secret.cycle({**wanted, "names": []}, snapshot)["written"] == ["extract/KEY"]
+    assert snapshot() == {"URL": (f"nats://extract:{CANARY}@127.0.0.1", 0o600), "KEY": ("two", 0o600)}
+
+
 def test_values_are_never_printed(secret: Runner, tmp_path: Path) -> None:
     play = secret({"names": ["one"]}, verbosity="-vvv")
     value = (tmp_path / "one").read_text()
     assert play.tasks[0]["secrets"] == {"one": value}
     assert value not in play.output
+    play = secret({"contents": {"two": CANARY}}, verbosity="-vvv")
+    assert (tmp_path / "two").read_text() == CANARY and CANARY not in play.output
     message = replace(secret, no_log=False).failure(names=["one"])
     assert "no_log: true" in message
 
@@ -66,6 +90,12 @@ def test_refusals(secret: Runner, tmp_path: Path) -> None:
         ({"names": ["fresh", "dangling"]}, "symbolic link"),
         ({"names": ["fresh", "empty"]}, "delete the file"),
         ({"names": ["fresh", "../up"]}, "is no name"),
+        ({"names": ["fresh"], "contents": {"link": "x"}}, "no regular file"),
+        ({"names": ["fresh"], "contents": {"a/../../b": "x"}}, "is no name"),
+        ({"names": ["fresh"], "contents": {"fresh": "x"}}, "fresh is in names, to be generated, and in contents"),
+        ({"names": ["fresh"], "contents": {"number": 5}}, "number is a int and must be a string"),
+        ({"names": ["fresh"], "contents": {"missing/x": "x"}}, "Create it first"),
+        ({}, "name at least one secret"),
         ({"names": ["fresh"], "length": 8}, "must be at least 16"),
         ({"names": ["fresh"], "path": str(tmp_path / "missing")}, "Create it first"),
         ({"names": ["fresh"], "path": str(tmp_path / "directory-link")}, "symbolic link"),

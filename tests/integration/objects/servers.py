@@ -18,10 +18,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import free_port
 
 from homelab_workers.adapters.objects import DirectoryObjects, S3Objects, open_store
 from tests.garage import garage_binary
+from tests.ports import free_port
 
 PATIENCE = 60  # seconds that a server may take to start on a busy machine
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from conftest import free_port
 
 from homelab_workers.adapters.objects import DirectoryObjects, S3Objects
 from homelab_workers.contracts import Location
 from homelab_workers.errors import AuthRefused, Unavailable
 from tests.garage import NoGarage
+from tests.ports import free_port
 
 from .servers import SERVERS, Account
 

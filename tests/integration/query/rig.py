@@ -18,7 +18,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import psycopg
-from conftest import DIMENSION, Nats, Postgres, free_port
+from conftest import DIMENSION, Nats, Postgres
 
 from homelab_workers.adapters.jetstream import JetStream
 from homelab_workers.adapters.objects import DirectoryObjects
@@ -42,6 +42,7 @@ from homelab_workers.query.http import Deps, QuerySettings, create_app
 from homelab_workers.query.text import content_words
 from homelab_workers.runtime.health import serving
 from homelab_workers.runtime.telemetry import metrics_page
+from tests.ports import free_port
 
 KEY = "hl-test-key"
 FINGERPRINT = "test"

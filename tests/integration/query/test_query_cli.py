@@ -16,7 +16,7 @@ from uuid import UUID
 
 import nats
 import pytest
-from conftest import Nats, free_port
+from conftest import Nats
 
 from homelab_workers.adapters.jetstream import JetStream
 from homelab_workers.cli import main
@@ -25,6 +25,7 @@ from homelab_workers.errors import Unavailable
 from homelab_workers.runtime.admin import admin_routes
 from homelab_workers.runtime.health import health_app, serving
 from homelab_workers.runtime.reconciler import Reconciler
+from tests.ports import free_port
 
 from .rig import KEY, Doc, QueryRig
 
