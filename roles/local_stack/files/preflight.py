@@ -10,6 +10,7 @@ supervisor whose configuration is named). Standard library only, Python 3.9 and 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import shutil
@@ -60,8 +61,8 @@ def library_problem(python: str, library: str, package: str) -> str | None:
     return f"{library} is missing, which the llama.cpp wheel needs: install it (Debian: apt-get install {package})."
 
 
-def listeners() -> dict[int, str]:
-    """Inode of the listening socket by port, from the kernel's table."""
+def listeners() -> dict[int, tuple[str, int]]:
+    """Inode and user of the listening socket by port, from the kernel's table."""
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         if not Path(table).exists():
@@ -69,7 +70,7 @@ def listeners() -> dict[int, str]:
         for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A":
-                found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+                found[int(fields[1].rpartition(":")[2], 16)] = fields[9], int(fields[7])
     return found
 
 
@@ -89,17 +90,19 @@ def holder(inode: str) -> int | None:
     return None
 
 
-def command_line(process: int) -> str:
+def command_line(process: int) -> list[str]:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return ""
+        return []
 
 
 def belongs_to(process: int, config: str) -> bool:
     """True for the supervisor that runs this configuration, and for everything below it."""
     while process > 1:
-        if "supervisord" in command_line(process) and config in command_line(process):
+        command = command_line(process)
+        # Its own name, or that of the script that Python runs.
+        if "supervisord" in [Path(word).name for word in command[:2]] and config in command:
             return True
         try:
             stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
@@ -109,11 +112,24 @@ def belongs_to(process: int, config: str) -> bool:
     return False
 
 
-def port_problem(port: int, inode: str, config: str, variable: str) -> str | None:
+def users_of(config: str) -> set[int]:
+    """The users of this very stack's processes."""
+    found = set()
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit() and belongs_to(int(path.name), config):
+            with contextlib.suppress(OSError):
+                found.add(path.stat().st_uid)
+    return found
+
+
+def port_problem(port: int, inode: str, user: int, config: str, variable: str) -> str | None:
     process = holder(inode)
-    if process is not None and belongs_to(process, config):
+    # Root without CAP_SYS_PTRACE, as in some containers, sees users of sockets, but not in which process they are.
+    if belongs_to(process, config) if process is not None else user in users_of(config):
         return None
-    who = "a process of another user" if process is None else f"process {process} ({command_line(process)[:80]})"
+    who = "a process of another user"
+    if process is not None:
+        who = f"process {process} ({' '.join(command_line(process)).strip()[:80]})"
     return f"port {port} is taken by {who}: stop it, or move the stack with {variable}."
 
 
@@ -151,7 +167,7 @@ def main() -> None:
         problems.append(f"the machine has {memory_mib()} MiB of memory, {options.memory_mib} are needed.")
     taken = listeners()
     for port in map(int, options.ports.split(",")):
-        if port in taken and (problem := port_problem(port, taken[port], options.config, options.port_variable)):
+        if port in taken and (problem := port_problem(port, *taken[port], options.config, options.port_variable)):
             problems.append(problem)
     if problems:
         print("\n".join(problems))

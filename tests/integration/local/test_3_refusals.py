@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.local.deployment import Deployment, Run
+from tests.integration.local.deployment import PORT_BASE, Deployment, Run
 
 # local_stack_chat or local_stack_embed, by a name for the reader.
 BAD_MODELS: dict[str, tuple[str, Any]] = {
@@ -95,3 +98,18 @@ def test_the_ports_of_another_stack_are_taken_too(stack: Deployment) -> None:
     for program, port in (("nats", 5000 + 4222), ("query", 5000 + 8080)):
         assert f"port {port} is taken by process {stack.pids()[program]} (" in run.output
     assert run.changed == 0 and other.listing() == []
+
+
+def test_root_that_may_not_look_into_processes_knows_the_stack_by_its_user(stack: Deployment) -> None:
+    preflight = stack.collection / "roles" / "local_stack" / "files" / "preflight.py"
+    command = ["setpriv", "--bounding-set=-sys_ptrace", sys.executable, str(preflight), f"--data-dir={stack.data}"]
+    command += [f"--python={sys.executable}", "--disk-mib=1", "--memory-mib=1", "--port-variable=local_stack_port_base"]
+
+    def said(config: Path, *offsets: int) -> str:
+        ports = ",".join(str(PORT_BASE + offset) for offset in offsets)
+        return subprocess.run(
+            [*command, f"--config={config}", f"--ports={ports}"], capture_output=True, text=True, check=False
+        ).stdout
+
+    assert said(stack.config / "supervisord.conf", 4222, 5432, 8080) == ""
+    assert "port 9222 is taken by a process of another user" in said(Path("/etc/hltest-ports/supervisord.conf"), 4222)
