@@ -66,7 +66,6 @@ def rows(machine: Machine, profile: Profile, preset: str, overrides: Overrides) 
         _row(name, machine, profile, preset, overrides)
         for name in load()["presets"][preset]["components"]
         if name not in overrides.without
-        and load()["components"][name].get("only", machine.environment) == machine.environment
     ]
 
 

@@ -22,7 +22,7 @@ MODEL = "homelab-rag"
 DONE = "graphed"
 LETTERS = 20
 PASSAGES_OF_A_LETTER = 5
-LEAST_CHATS = 16
+LEAST_CHATS = 40
 """The chat server keeps prompts of ended conversations until its cache is full. So many fill it where each brings long
 passages; a question that nothing answers never comes to the model."""
 TOPICS = """

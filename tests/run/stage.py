@@ -110,6 +110,4 @@ def environment(scratch: Path) -> dict[str, str]:
     # ansible-lint may install a copy of the collection below ANSIBLE_HOME: not through the link to the checkout.
     env["ANSIBLE_HOME"] = str(scratch / "ansible")
     env["ANSIBLE_NOCOLOR"] = env["NO_COLOR"] = "1"
-    # Most of a run is the start of its tasks. `./bootstrap demo` runs without it.
-    env["ANSIBLE_PIPELINING"] = "1"
     return env

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import runpy
+from pathlib import Path
 from typing import Any
 
 import xllamacpp
-from servers import LAUNCHER
 
+LAUNCHER = Path(__file__).resolve().parents[3] / "roles" / "local_stack" / "files" / "llama_server.py"
 LEVEL = 4
 quiet = xllamacpp.CommonParams
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 testinfra_hosts = ["podman://homelab-molecule"]
@@ -23,7 +24,9 @@ def test_systemd_runs_it_and_starts_it_after_a_reboot(host: Any) -> None:
 def test_all_programs_run_below_the_unit_and_none_as_root(host: Any) -> None:
     listing = host.check_output("/opt/homelab/venv/bin/supervisorctl -c /etc/homelab/supervisord.conf status")
     programs = {line.split()[0]: line.split()[1] for line in listing.splitlines()}
-    assert programs == dict.fromkeys(SERVERS | WORKERS, "RUNNING")
+    assert set(programs.values()) == {"RUNNING"}
+    # A large machine gets several processes of one worker: extract, extract-2.
+    assert {re.sub(r"-\d+$", "", program) for program in programs} == SERVERS | WORKERS
     cgroup = host.check_output("systemctl show --property=ControlGroup --value homelab-local")
     processes = host.check_output(f"ps -eo user:20,cgroup:200,args --no-headers | grep -F '{cgroup}' | grep -v grep")
     users = {line.split()[0] for line in processes.splitlines()}
