@@ -43,14 +43,15 @@ def main(names: list[str]) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    total = Counts()
     with tempfile.TemporaryDirectory(prefix="homelab-tests-") as folder:
         scratch = Path(folder)
         scratch.chmod(0o755)  # servers that dropped root read from it
         context = Context(scratch, environment(scratch))
         with ThreadPoolExecutor(2) as pool:
-            for counts in pool.map(run_aside if len(stages) > 1 else run, stages, repeat(context)):
-                total += counts
+            results = list(pool.map(run_aside if len(stages) > 1 else run, stages, repeat(context)))
+    if failed := [stage.name for stage, counts in zip(stages, results, strict=True) if counts.failed]:
+        print(f"\nfailed: {', '.join(failed)}")
+    total = sum(results, Counts())
     print(f"\n{total}", flush=True)
     return 1 if total.failed else 0
 
