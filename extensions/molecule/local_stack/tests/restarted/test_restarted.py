@@ -35,7 +35,8 @@ def found(host: Any) -> list[dict[str, Any]]:
 
 def test_it_came_back_by_itself_with_the_document(host: Any) -> None:
     # The machine did start anew, and nobody but systemd starts anything there.
-    assert host.file("/run/before-the-power-cut").exists is False
+    assert host.file("/var/tmp/before-the-power-cut").exists
+    assert not host.file("/run/before-the-power-cut").exists
     wait_until(lambda: bool(found(host)), "the document is found again")
     assert "Agathe" in found(host)[0]["content"][0]["text"]
     graph = json.loads(host.check_output(f"homelab graph '{SECTION}' --json"))["results"]["bindings"]
