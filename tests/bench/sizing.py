@@ -28,7 +28,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from tests.bench.sizing_load import Client, Load, LoadFailed, load, put_on
-from tests.bench.sizing_predict import FIT, fitted, floor, predicted, wanted_floor
+from tests.bench.sizing_predict import FIT, fitted, floor, predicted, replicas, wanted_floor
 from tests.bench.sizing_watch import Watch, number
 from tests.manual import NoManual
 
@@ -121,7 +121,7 @@ def rows(run: dict[str, Any], plan: dict[str, Any], fit: dict[str, Any] | None) 
             continue
         row = {
             "component": component,
-            "granted_mib": plan[component]["limit"]["memory_mib"],
+            "granted_mib": plan[component]["limit"]["memory_mib"] * replicas(plan[component]),
             "floor_mib": floor(component),
             "measured_mib": peak,
             "wanted_floor_mib": wanted_floor(peak),
@@ -172,6 +172,7 @@ def main() -> int:
         sys.exit(str(error))
     components = plan["components"]
     run["shared_buffers_mib"] = components["postgres"]["settings"]["shared_buffers_mib"]
+    run["replicas"] = {name: replicas(component) for name, component in components.items() if "replicas" in component}
     run["basis"] = plan["basis"] | {"profile": plan["profile"]}
     run["rows"] = rows(run, components, None if given.fit else fitted())
     for file in filter(None, (given.result, FIT if given.fit else None)):

@@ -27,8 +27,8 @@ def test_a_floor_is_its_measurement_times_1_3_or_says_where_it_is_from(name: str
         return
     assert set(row["measured"]) == {"peak_mib", "on", "how"}
     wanted = math.ceil(row["measured"]["peak_mib"] * 1.3)
-    if "derived_from" in row:  # why it is more than what the bench needed
-        assert row["floor_mib"] > wanted
+    if "derived_from" in row:  # why it is another
+        assert row["measured"]["peak_mib"] < row["floor_mib"] != wanted
     else:
         assert row["floor_mib"] == wanted
 

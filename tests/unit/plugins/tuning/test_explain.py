@@ -133,3 +133,17 @@ def test_golden_machines(name: str) -> None:
 def test_any_machine(facts: dict[str, Any], preset: str, overrides: dict[str, Any]) -> None:
     assume(tuned(facts, preset, overrides) is not None)
     assert untrue_lines(facts, preset, overrides) == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "binding"),
+    [
+        ({}, "memory_mib"),
+        ({"postgres_percent": 0}, "overrides.floor_mib.postgres"),
+        ({"ceiling_mib": {"postgres": 1000}}, "overrides.ceiling_mib.postgres"),
+    ],
+)
+def test_workers_of_postgres_are_bound_by_what_bounds_its_memory(overrides: dict[str, Any], binding: str) -> None:
+    facts = {"memory_mib": 31950, "cores": 64, "has_avx2": True}
+    explain = {entry["path"]: entry["binding"] for entry in tuned(facts, "core", overrides)["explain"]}
+    assert explain["components.postgres.settings.max_parallel_workers"] == binding

@@ -37,6 +37,7 @@ def test_the_report_is_of_what_was_not_fitted() -> None:
 def test_a_prediction_is_within_a_quarter_and_below_the_grant(row: dict[str, Any]) -> None:
     plan = {name: {"settings": DATA["settings"].get(name, {})} for name in DATA["components"]}
     plan["postgres"]["settings"] = {"shared_buffers_mib": REPORT["shared_buffers_mib"]}
+    plan |= {name: {"replicas": {"max": most}} for name, most in REPORT["replicas"].items()}
     mib = sizing_predict.predicted(row["component"], plan, REPORT["load"], FIT)
     assert mib == pytest.approx(row["predicted_mib"], abs=0.1)
     assert abs(row["measured_mib"] / row["predicted_mib"] - 1) <= 0.25
@@ -60,9 +61,16 @@ def test_postgres_grows_with_its_buffers_and_its_data_up_to_them() -> None:
 
 
 def test_oxigraph_grows_with_its_triples() -> None:
-    fit = {"start": {"oxigraph": 20}, "peaks": {"oxigraph": 50}, "load": {"triples": 1000}}
-    assert sizing_predict.predicted("oxigraph", {}, {"triples": 3000}, fit) == pytest.approx(110)
+    fit = {"peaks": {"oxigraph": 50}, "load": {"triples": 1000}}
+    assert sizing_predict.predicted("oxigraph", {}, {"triples": 1000 + 3 * 1024}, fit) == pytest.approx(53)
+
+
+def test_each_process_counts() -> None:
+    plan = {"extract": {"replicas": {"max": 3}}, "garage": {}, "query": {}}
+    fit = {"peaks": {"extract": 200, "garage": 30, "query": 90}}
+    found = {component: sizing_predict.predicted(component, plan, {}, fit) for component in plan}
+    assert found == {"extract": 600, "garage": 33, "query": 90}
 
 
 def test_a_component_that_was_not_fitted_has_no_prediction() -> None:
-    assert sizing_predict.predicted("garage", {}, {}, {"peaks": {}}) is None
+    assert sizing_predict.predicted("gateway", {}, {}, {"peaks": {}}) is None

@@ -33,9 +33,9 @@ class Need:
     cpu: int = 0
 
 
-def components(facts: dict[str, Any], preset: str) -> list[str]:
+def components(preset: str) -> list[str]:
     names: list[str] = DATA["presets"][preset]["components"]
-    return [name for name in names if name != "garage" or facts["environment"] == "kubernetes"]
+    return names
 
 
 def row(name: str, preset: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def postgres_hold(size: int, cores: int) -> int:
 
 def need(facts: dict[str, Any], preset: str, profile: str, level: int) -> Need:
     total = Need()
-    for name in components(facts, preset):
+    for name in components(preset):
         size = limit(name, preset, profile, level)
         total.hold += postgres_hold(size, facts["cores"]) if name == "postgres" else size
         total.requests += math.ceil(Fraction(size * row(name, preset)["request_percent"], 100))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -55,6 +56,15 @@ def test_facts(facts: Any, says: str) -> None:
     with pytest.raises(AnsibleFilterError, match=r"^homelab\.ai\.tuning_profile: ") as caught:
         tuning_profile(facts)
     assert says in str(caught.value)
+
+
+def test_a_refusal_counts_from_the_whole_machine_down() -> None:
+    with pytest.raises(AnsibleFilterError) as caught:
+        tuning_profile({"memory_mib": 4096, "cores": 4, "gpu": {"present": True, "is_jetson": True, "unified": True}})
+    found = re.search(r"physical (\d+) - host (\d+) - headroom (\d+) - inference (\d+) = (\d+) MiB", str(caught.value))
+    assert found
+    physical, host, headroom, inference, left = map(int, found.groups())
+    assert physical == 4096 == host + headroom + inference + left and min(host, headroom, inference) > 0
 
 
 @pytest.mark.parametrize(
