@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Installs what requirements.yml lists: from Galaxy or, where no Galaxy server answers, from the package ansible.
 
