@@ -8,6 +8,7 @@ is. The package is that of requirements/collections.txt; only the wanted collect
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,7 +42,8 @@ def from_galaxy(folder: Path) -> str | None:
     """Why it did not work, in Ansible's words, or None."""
     command = [str(Path(sys.executable).with_name("ansible-galaxy")), "collection", "install", "--timeout", SECONDS]
     command += ["-r", str(REQUIREMENTS), "-p", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = os.environ | {"ANSIBLE_COLLECTIONS_PATH": str(folder)}  # what is elsewhere does not count
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
 
 
