@@ -8,14 +8,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import yaml
 
+from tests.http_server import serving
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,16 +95,8 @@ def galaxy(files: dict[str, bytes]) -> Iterator[str]:
         def log_message(self, *_args: object) -> None:
             """Test output stays ours."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(Handler) as url:
         yield url
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_without_galaxy_they_come_from_the_package(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from tests.http_server import serving
 
 # Status and body for a request's method and path; None hands the request on.
 Script = Callable[[str, str], "tuple[int, bytes] | None"]
@@ -47,14 +48,5 @@ def proxy(target: str, script: Script, tls: ssl.SSLContext | None = None) -> Ite
         def log_message(self, *_args: object) -> None:
             """Test output stays ours."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler, tls) as url:
+        yield url
