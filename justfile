@@ -72,7 +72,7 @@ docs: _test-tools
 
 # The collections of requirements.yml, from Galaxy or, where it does not answer, from the package ansible
 collections:
-    @"{{ justfile_directory() }}/.venv/bin/python" scripts/install_collections.py .ansible/collections
+    @.venv/bin/python scripts/install_collections.py .ansible/collections
 
 # The artefact that ansible-galaxy installs
 build:
@@ -95,4 +95,4 @@ _test-tools:
 
 # Without them the test that needs one is skipped, and says so.
 _collections:
-    -@"{{ justfile_directory() }}/.venv/bin/python" scripts/install_collections.py .ansible/collections
+    -@.venv/bin/python scripts/install_collections.py .ansible/collections

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import platform
 import shutil
@@ -112,6 +113,7 @@ def belongs_to(process: int, config: str) -> bool:
     return False
 
 
+@functools.cache
 def users_of(config: str) -> set[int]:
     """The users of this very stack's processes."""
     found = set()

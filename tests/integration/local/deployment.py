@@ -111,7 +111,7 @@ class Deployment:
         }
         command = [str(Path(sys.executable).with_name("ansible-playbook")), playbook, "-vvv", "--diff", *arguments]
         done = subprocess.run(
-            command, env=env, cwd=self.scratch, capture_output=True, text=True, check=False, timeout=1200
+            command, env=env, cwd=self.scratch, capture_output=True, text=True, check=False, timeout=580
         )
         run = Run(done.returncode, done.stdout + done.stderr)
         self.outputs.append(run.output)

@@ -56,7 +56,7 @@ class Plays:
         }
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), playbook, *arguments]
         done = subprocess.run(
-            command, env=env | environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=600
+            command, env=env | environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=300
         )
         play = Play(done.returncode, done.stdout + done.stderr)
         assert play.code == expect, f"exit {play.code}\n{play.output[-5000:]}"
