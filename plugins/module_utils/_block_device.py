@@ -161,3 +161,18 @@ def describe_path(path: str, mounts: list[Mount], sys: str = "/sys") -> dict[str
         names = ", ".join(part["name"] for part in device["parts"])
         device["reason"] = f"sysfs does not say what kind of device {names} is"
     return {"filesystem": filesystem, "device": device}
+
+
+def storage_of(path: str) -> dict[str, Any]:
+    """`path` without symbolic links, or the nearest directory above it that exists, its `filesystem` and its `device`.
+
+    `filesystem.size_bytes` is the total, not what is free. Raises OSError where there is no /proc.
+    """
+    directory = Path(os.path.realpath(path))
+    while not directory.is_dir():
+        directory = directory.parent
+    mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
+    described = describe_path(str(directory), mounts)
+    space = os.statvfs(directory)
+    filesystem = dict(described["filesystem"], size_bytes=space.f_blocks * space.f_frsize)
+    return {"path": str(directory), "filesystem": filesystem, "device": described["device"]}

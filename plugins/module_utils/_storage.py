@@ -20,8 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.ai.plugins.module_utils._block_device import (
     MEMORY,
     NETWORK,
-    describe_path,
-    parse_mountinfo,
+    storage_of,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._fio import (
     MIB,
@@ -173,14 +172,12 @@ def benchmark(module: AnsibleModule) -> dict[str, Any]:
     path = check_options(params)
     size, runtime = params["size_mib"] * MIB // _CHUNK * _CHUNK, params["runtime"]
     try:
-        mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
+        described = storage_of(path)
         space = os.statvfs(path)
     except OSError as error:
         raise StorageError(f"cannot find out what {path} is on: {error}. This module needs Linux with /proc") from error
-    described = describe_path(path, mounts)
     check_filesystem(described["filesystem"]["type"], path)
-    total = space.f_blocks * space.f_frsize
-    check_space(total, space.f_bavail * space.f_frsize, size, path)
+    check_space(described["filesystem"]["size_bytes"], space.f_bavail * space.f_frsize, size, path)
     fio = module.get_bin_path("fio")
     if fio is None:
         raise StorageError(f"fio is not on this host. {INSTALL}, or run without the tag storage_benchmark")
@@ -196,7 +193,7 @@ def benchmark(module: AnsibleModule) -> dict[str, Any]:
         "write_iops": tests["random_write"]["iops"],
         "write_bw_mb": tests["sequential_write"]["bw_mb"],
         "path": path,
-        "filesystem": dict(described["filesystem"], size_bytes=total),
+        "filesystem": described["filesystem"],
         "device": described["device"],
         "tests": tests,
         "fio": {"version": measured["version"], "engine": engine, "runtime": runtime, "file_bytes": written},

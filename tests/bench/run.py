@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 STANDARD = ("ingest", "search", "footprint")
-BENCHES = (*STANDARD, "sizing", "retrieval", "fit_floor", "embedding_quantisation")
+BENCHES = (*STANDARD, "audit", "sizing", "retrieval", "fit_floor", "embedding_quantisation")
 
 
 def main(arguments: list[str]) -> int:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""cpu_flags and gpu_detect on this machine, against what lscpu, nproc and /proc/meminfo say of it."""
+"""cpu_flags, gpu_detect and machine_info on this machine, against what other programs say of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import run_examples
 from module_runner import Runner
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -113,3 +115,45 @@ def test_gpu_detect_agrees_with_the_pci_bus(runner: Runner) -> None:
         assert "gpu_name" not in result and result["reasons"]
     else:
         assert result["gpu"]["present"] or result["reasons"]
+
+
+def test_machine_info_has_what_the_single_modules_return(runner: Runner) -> None:
+    found = facts(runner, "machine_info")
+    for name, module in (("cpu_capabilities", "cpu_flags"), ("gpu_info", "gpu_detect")):
+        single = facts(runner, module)
+        assert found[name] == {key: single[key] for key in found[name]}
+        assert found[name].keys() == single.keys() - {"changed", "failed", "warnings"}
+
+
+def test_machine_info_agrees_with_findmnt_df_and_os_release(runner: Runner, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    (found,) = replace(runner, module="machine_info")({"path": str(link / "not" / "there" / "yet")}).tasks
+    assert found["storage"]["path"] == str(tmp_path)
+    kind, mount = say("findmnt", "--noheadings", "--output", "FSTYPE,TARGET", "--target", str(tmp_path)).split()
+    assert (found["storage"]["filesystem"]["type"], found["storage"]["filesystem"]["mount"]) == (kind, mount)
+    size = say("df", "--block-size=1", "--output=size", str(tmp_path)).split()[1]
+    assert found["storage"]["filesystem"]["size_bytes"] == int(size)
+    release = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
+    system = found["system"]
+    if release["ID"] == "debian":
+        assert (system["os_family"], system["distribution"]) == ("Debian", "Debian")
+    assert system["distribution_version"].startswith(release["VERSION_ID"].strip('"'))
+    assert system["is_root"] == (say("id", "--user").strip() == "0") and not system["is_home_assistant_app"]
+
+
+def test_machine_info_without_proc_says_what_it_needs(runner: Runner, tmp_path: Path) -> None:
+    # An interpreter that hides /proc from the module.
+    python = tmp_path / "python"
+    hide = "mount -t tmpfs none /proc && exec " + sys.executable + ' "$@"'
+    python.write_text(f"#!/bin/sh\nexec unshare --mount sh -c '{hide}' sh \"$@\"\n")
+    python.chmod(0o755)
+    if subprocess.run([str(python), "-c", ""], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounts of its own are not allowed here (unshare --mount needs root)")
+    message = replace(runner, module="machine_info", python=str(python)).failure(path="/var/lib")
+    assert "cannot find out what /var/lib is on" in message and "needs Linux with /proc" in message
+
+
+def test_machine_info_runs_its_examples(runner: Runner) -> None:
+    (found,) = run_examples(runner, "machine_info", {}).values()
+    assert found["storage"]["path"] == "/var/lib"

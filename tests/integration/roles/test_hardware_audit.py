@@ -82,7 +82,10 @@ def test_a_machine_that_fails_does_not_stop_the_others(plays: Plays) -> None:
     play = plays.run("homelab.ai.hardware_audit", hosts)
     listed = [line.strip() for line in play.output.splitlines() if "NOT AUDITED" in line]
     assert any(line.startswith('"gone: NOT AUDITED.') and "connect" in line for line in listed)
-    assert any(line.startswith('"odd: NOT AUDITED. Create the directory of the facts:') for line in listed)
+    assert any(
+        line.startswith('"odd: NOT AUDITED. Write the facts on the machine:') and f"{closed} is not a directory" in line
+        for line in listed
+    )
     assert '"here: ' in play.output and check(folder).keys() == AUDITED
     strict = plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", expect=2)
     assert "gone, odd could not be audited" in strict.output
