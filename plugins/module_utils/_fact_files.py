@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.ai.plugins.module_utils._files import NAME_RULE, is_plain_name, read_regular
 
 DIRECTORY_MODE = 0o755
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class FactFileError(Exception):
@@ -30,27 +29,13 @@ def check_names(names: list[str]) -> None:
     if not names:
         raise FactFileError("files is empty: name at least one file")
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise FactFileError(
-                f"{name!r} is no name for a file: use letters, digits, '.', '_', '-', a letter or digit first"
-            )
+        if not is_plain_name(name):
+            raise FactFileError(f"{name!r} is no name for a file: {NAME_RULE}")
 
 
 def render(facts: Any) -> str:
     """JSON with sorted keys, so that equal facts are equal files."""
     return json.dumps(facts, indent=4, sort_keys=True) + "\n"
-
-
-def read(file: Path) -> str | None:
-    """The text of `file`, or None when there is none. Raises FactFileError for what is no regular file."""
-    try:
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise FactFileError(f"{file} is no regular file: move it away, facts are written in its place")
-        return file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise FactFileError(f"cannot read {file}: {error.strerror}") from error
 
 
 def write(module: AnsibleModule, file: Path, text: str) -> None:
@@ -88,8 +73,8 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     check_names(list(files))
     created = make_directory(path, only_look=module.check_mode)
     wanted = {name: render(facts) for name, facts in files.items()}
-    before = {name: read(path / name) for name in wanted}
-    outdated = [name for name in wanted if before[name] != wanted[name]]
+    before = {name: read_regular(str(path / name)) for name in wanted}
+    outdated = [name for name in wanted if before[name] != wanted[name].encode()]
     changed = set(outdated)
     for name in wanted:
         if module.check_mode and before[name] is None:
@@ -105,7 +90,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     result: dict[str, Any] = {"changed": created or bool(changed), "written": sorted(changed)}
     if module._diff:
         result["diff"] = [
-            {"before": before[name] or "", "after": wanted[name]}
+            {"before": (before[name] or b"").decode("utf-8", "replace"), "after": wanted[name]}
             | dict.fromkeys(("before_header", "after_header"), str(path / name))
             for name in outdated
         ]

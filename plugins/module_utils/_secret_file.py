@@ -9,18 +9,16 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import stat
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.ai.plugins.module_utils._files import NAME_RULE, is_plain_name, read_regular
 
 PLACEHOLDER = "NOT-YET-GENERATED"  # returned in check mode for what a real run would generate
 MIN_BYTES = 16  # 128 bits: below that a secret can be guessed offline
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class SecretFileError(Exception):
@@ -30,10 +28,8 @@ class SecretFileError(Exception):
 def check_names(names: list[str]) -> None:
     """Raise SecretFileError unless every name is a plain file name and none comes twice."""
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise SecretFileError(
-                f"{name!r} is no name for a secret: use letters, digits, '.', '_', '-', a letter or digit first"
-            )
+        if not is_plain_name(name):
+            raise SecretFileError(f"{name!r} is no name for a secret: {NAME_RULE}")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise SecretFileError(f"names holds {', '.join(twice)} more than once: name each secret once")
@@ -71,21 +67,16 @@ def check_directory(path: str, *, may_be_missing: bool) -> None:
 
 def read_secret(path: str) -> str | None:
     """The secret in `path`, or None when there is no such file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
+    content = read_regular(path)
+    if content is None:
         return None
-    except OSError as error:
-        if Path(path).is_symlink():
-            raise SecretFileError(f"{path} is a symbolic link: replace it with a file that holds the secret") from error
-        raise SecretFileError(f"cannot read {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SecretFileError(f"{path} is not a regular file: move it away")
-        content = file.read().strip()
-    if not content:
+    try:
+        secret = content.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise SecretFileError(f"{path} is not UTF-8: replace it with a text, or delete it to get a new one") from error
+    if not secret:
         raise SecretFileError(f"{path} is empty, and what exists is never changed: delete the file to get a new one")
-    return content
+    return secret
 
 
 def new_secret(length: int) -> str:
@@ -136,24 +127,6 @@ def generate(module: AnsibleModule, names: list[str]) -> tuple[dict[str, str], l
     return values, missing
 
 
-def differing(path: str, contents: dict[str, str]) -> list[str]:
-    """Those of `contents` whose file is missing or holds something else."""
-    found = []
-    for name, content in contents.items():
-        file = Path(path, name)
-        if file.is_symlink() or (file.exists() and not file.is_file()):
-            raise SecretFileError(f"{file} is no regular file: move it away, the secret is written in its place")
-        try:
-            if file.read_text(encoding="utf-8", errors="replace") == content:
-                continue
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise SecretFileError(f"cannot read {file}: {error.strerror}") from error
-        found.append(name)
-    return found
-
-
 def apply(module: AnsibleModule) -> dict[str, Any]:
     """Generate and write what is missing, set the attributes of all, and return the module's result."""
     params = module.params
@@ -165,7 +138,7 @@ def apply(module: AnsibleModule) -> dict[str, Any]:
     if params["length"] < MIN_BYTES:
         raise SecretFileError(f"length is {params['length']} bytes and must be at least {MIN_BYTES}")
     # All is read before the first file is written: a refusal leaves everything as it was.
-    outdated = differing(path, contents)
+    outdated = [name for name, content in contents.items() if read_regular(f"{path}/{name}") != content.encode()]
     values, created = generate(module, names)
     if not module.check_mode:
         for name in outdated:

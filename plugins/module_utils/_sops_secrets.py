@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import ansible_collections.homelab.ai.plugins.module_utils._sops_config as sops_config
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.yaml import yaml_load
+from ansible_collections.homelab.ai.plugins.module_utils._files import UnusableFileError, read_regular
 from ansible_collections.homelab.ai.plugins.module_utils._secret_file import PLACEHOLDER, check_names, new_secret
 from ansible_collections.homelab.ai.plugins.module_utils._sops import Sops, SopsError
 
@@ -89,16 +90,12 @@ def in_clear(text: str, names: list[str]) -> list[str]:
 def read(path: str) -> str | None:
     """The text of a regular file, or None when there is none."""
     try:
-        kind = os.lstat(path).st_mode
-        if not stat.S_ISREG(kind):
-            raise SopsError(f"{path} is a symbolic link or no regular file: name the file itself")
-        return Path(path).read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
+        content = read_regular(path)
+        return None if content is None else content.decode("utf-8")
+    except UnusableFileError as error:
+        raise SopsError(str(error)) from error
     except UnicodeDecodeError as error:
         raise SopsError(f"{path} is not UTF-8: restore it from your backup or version control") from error
-    except OSError as error:
-        raise SopsError(f"cannot read {path}: {error.strerror}") from error
 
 
 class SecretsFile:

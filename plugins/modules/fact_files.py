@@ -61,6 +61,7 @@ written:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.ai.plugins.module_utils._fact_files import FactFileError, apply
+from ansible_collections.homelab.ai.plugins.module_utils._files import UnusableFileError
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def main() -> None:
     )
     try:
         result = apply(module)
-    except FactFileError as error:
+    except (FactFileError, UnusableFileError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -105,6 +105,7 @@ written:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.homelab.ai.plugins.module_utils._files import UnusableFileError
 from ansible_collections.homelab.ai.plugins.module_utils._secret_file import SecretFileError, apply
 
 
@@ -124,7 +125,7 @@ def main() -> None:
         module.fail_json(msg="secret_file returns secrets in clear: set no_log: true on this task")
     try:
         result = apply(module)
-    except SecretFileError as error:
+    except (SecretFileError, UnusableFileError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

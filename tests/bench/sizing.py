@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The peak memory of each component under load, beside what tuning grants it and what is predicted.
 
-    just bench sizing --corpus manual|mixed [--cgroup DIRECTORY] [--fit] [--result FILE] [--plan FILE] ...
+    just bench sizing --corpus manual|mixed|pages [--cgroup DIRECTORY] [--fit] [--result FILE] [--plan FILE] ...
 
 A corpus goes in alone, then once more while it is searched and asked about (sizing_load.py). A component's memory is
 the sum of PSS over its processes, sampled four times a second: a shared page counts once. With --cgroup (memory
@@ -75,7 +75,7 @@ def contents(given: argparse.Namespace) -> dict[str, int]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", choices=("manual", "mixed"), default="manual", help="default: %(default)s")
+    parser.add_argument("--corpus", choices=("manual", "mixed", "pages"), default="manual", help="default: %(default)s")
     parser.add_argument("--cgroup", type=Path, help="directory of the stack's memory cgroup")
     parser.add_argument("--plan", type=Path, help="what homelab.ai.plan wrote, instead of asking it")
     parser.add_argument("--fit", action="store_true", help=f"write {FIT.name}")

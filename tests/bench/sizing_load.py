@@ -16,7 +16,7 @@ import docx
 import httpx
 
 from tests.corpus.corpus import Passage, build
-from tests.manual import bash_manual
+from tests.manual import bash_manual, python_pages
 
 MODEL = "homelab-rag"
 DONE = "graphed"
@@ -46,7 +46,11 @@ class Load:
 
 
 def load(name: str, folder: Path) -> Load:
-    """`manual` is what floors are fitted on, `mixed` shares no document with it. Raises NoManual."""
+    """`manual` is what floors are fitted on, `mixed` and `pages` share no document with it. Raises NoManual."""
+    if name == "pages":
+        documents = {f"{path.parent.name}-{path.name}": path.read_bytes() for path in python_pages(folder)}
+        titles = [document.partition("-")[2].removesuffix(".html") for document in documents]
+        return Load(name, documents, [f"What does the Python documentation say about {title}?" for title in titles])
     reference = bash_manual(folder)
     if name == "manual":
         questions = [f"How do {topic.strip()} work and what options are there?" for topic in TOPICS.split(",")]

@@ -38,7 +38,7 @@ def test_cycle(facts: Runner, tmp_path: Path) -> None:
         return files(folder)
 
     wanted = {"files": {"one.fact": {"b": 1, "a": ["é", None]}, "two.json": {"x": True}}}
-    facts.check(wanted, lambda: folder.parent.exists())
+    facts.check(wanted, folder.parent.exists)
     created = facts.cycle(wanted, snapshot)
     assert created["written"] == ["one.fact", "two.json"] and folder.stat().st_mode & 0o7777 == 0o755
     found = snapshot()
@@ -78,7 +78,7 @@ def test_refusals(facts: Runner, tmp_path: Path) -> None:
         ({"files": {}}, "files is empty: name at least one file"),
         ({"files": {**fine, "../up.fact": {}}}, "'../up.fact' is no name for a file: use letters"),
         ({"files": {**fine, ".hidden": {}}}, "'.hidden' is no name for a file: use letters"),
-        ({"path": str(tmp_path), "files": {**fine, "link.fact": {}}}, "link.fact is no regular file: move it away"),
+        ({"path": str(tmp_path), "files": {**fine, "link.fact": {}}}, "link.fact is a symbolic link: replace it"),
         ({"path": str(tmp_path), "files": {**fine, "folder.fact": {}}}, "folder.fact is no regular file"),
         ({"path": str(tmp_path / "file" / "facts.d"), "files": fine}, f"{tmp_path / 'file'} is not a directory"),
         ({"path": str(tmp_path / "dangling"), "files": fine}, "cannot use or create the directory"),

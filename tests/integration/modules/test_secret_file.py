@@ -84,13 +84,18 @@ def test_refusals(secret: Runner, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "target")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "folder").mkdir()
     (tmp_path / "directory-link").symlink_to(tmp_path)
     cases = [
         ({"names": ["fresh", "link"]}, "symbolic link"),
         ({"names": ["fresh", "dangling"]}, "symbolic link"),
         ({"names": ["fresh", "empty"]}, "delete the file"),
+        ({"names": ["fresh", "binary"]}, "is not UTF-8"),
         ({"names": ["fresh", "../up"]}, "is no name"),
-        ({"names": ["fresh"], "contents": {"link": "x"}}, "no regular file"),
+        ({"names": ["fresh", "folder"]}, "no regular file"),
+        ({"names": ["fresh"], "contents": {"link": "x"}}, "symbolic link"),
+        ({"names": ["fresh"], "contents": {"folder": "x"}}, "no regular file"),
         ({"names": ["fresh"], "contents": {"a/../../b": "x"}}, "is no name"),
         ({"names": ["fresh"], "contents": {"fresh": "x"}}, "fresh is in names, to be generated, and in contents"),
         ({"names": ["fresh"], "contents": {"number": 5}}, "number is a int and must be a string"),
