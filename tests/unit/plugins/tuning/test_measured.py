@@ -18,7 +18,10 @@ from tests.unit.plugins.tuning.machines import DATA
 RESULTS = Path(sizing_predict.__file__).with_name("results")
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "tuning.md"
 FIT: dict[str, Any] = json.loads((RESULTS / "sizing-fit.json").read_text(encoding="utf-8"))
-REPORT: dict[str, Any] = json.loads((RESULTS / "sizing-report.json").read_text(encoding="utf-8"))
+REPORTS: list[dict[str, Any]] = [
+    json.loads((RESULTS / f"sizing-{name}.json").read_text(encoding="utf-8")) for name in ("report", "blind")
+]
+ROWS = [(report, row) for report in REPORTS for row in report["rows"]]
 
 
 def test_floors_come_from_the_fitted_run() -> None:
@@ -27,18 +30,23 @@ def test_floors_come_from_the_fitted_run() -> None:
         assert data["measured"]["peak_mib"] == row["measured_mib"]
 
 
-def test_the_report_is_of_what_was_not_fitted() -> None:
-    assert FIT["load"]["corpus"] != REPORT["load"]["corpus"]
-    assert FIT["cgroup"]["limit_mib"] != REPORT["cgroup"]["limit_mib"]
-    assert {row["component"] for row in REPORT["rows"]} == {row["component"] for row in FIT["rows"]}
+def test_the_reports_are_of_what_was_not_fitted() -> None:
+    runs = [FIT, *REPORTS]
+    assert (
+        len({run["load"]["corpus"] for run in runs}) == len({run["cgroup"]["limit_mib"] for run in runs}) == len(runs)
+    )
+    components = [{row["component"] for row in run["rows"]} for run in runs]
+    assert components == [components[0]] * len(runs)
 
 
-@pytest.mark.parametrize("row", REPORT["rows"], ids=lambda row: row["component"])
-def test_a_prediction_is_within_a_quarter_and_below_the_grant(row: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("report", "row"), ROWS, ids=[f"{report['load']['corpus']}-{row['component']}" for report, row in ROWS]
+)
+def test_a_prediction_is_within_a_quarter_and_below_the_grant(report: dict[str, Any], row: dict[str, Any]) -> None:
     plan = {name: {"settings": DATA["settings"].get(name, {})} for name in DATA["components"]}
-    plan["postgres"]["settings"] = {"shared_buffers_mib": REPORT["shared_buffers_mib"]}
-    plan |= {name: {"replicas": {"max": most}} for name, most in REPORT["replicas"].items()}
-    mib = sizing_predict.predicted(row["component"], plan, REPORT["load"], FIT)
+    plan["postgres"]["settings"] = {"shared_buffers_mib": report["shared_buffers_mib"]}
+    plan |= {name: {"replicas": {"max": most}} for name, most in report["replicas"].items()}
+    mib = sizing_predict.predicted(row["component"], plan, report["load"], FIT)
     assert mib == pytest.approx(row["predicted_mib"], abs=0.1)
     assert abs(row["measured_mib"] / row["predicted_mib"] - 1) <= 0.25
     assert row["measured_mib"] <= row["granted_mib"]
@@ -46,7 +54,7 @@ def test_a_prediction_is_within_a_quarter_and_below_the_grant(row: dict[str, Any
 
 def test_users_read_the_same_numbers() -> None:
     lines = DOCS.read_text(encoding="utf-8").splitlines()
-    for row in REPORT["rows"]:
+    for _report, row in ROWS:
         cells = [row["component"], *(f"{row[key]:.0f}" for key in ("granted_mib", "predicted_mib", "measured_mib"))]
         assert any(line.startswith(f"| {' | '.join(cells)} |") for line in lines), cells
 
