@@ -18,14 +18,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.ai.plugins.module_utils._network_parse import (
     NetworkParseError,
+    in_tailnet,
     latency_figures,
     parse_iperf,
     parse_ping,
     parse_tailscale_ping,
     parse_tailscale_status,
     ping_not_permitted,
-    status_path,
-    tailnet_node,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._tool import run_tool
 
@@ -175,32 +174,34 @@ def measure_bandwidth(iperf: str | None, peer: dict[str, Any], duration: int) ->
         time.sleep(0.5)
 
 
-def tailnet_nodes(tailscale: str | None) -> tuple[dict[str, dict[str, Any]], str]:
-    """The nodes of the tailnet, and why there are none."""
+def tailnet_nodes(tailscale: str | None) -> tuple[set[str], str]:
+    """Addresses and names of the tailnet, and why there are none."""
     if tailscale is None:
-        return {}, "tailscale is not on this host"
+        return set(), "tailscale is not on this host"
     done = run_tool([tailscale, "status", "--json"], 15)
     if done.code is None:
-        return {}, "tailscale status did not answer within 15 s"
+        return set(), "tailscale status did not answer within 15 s"
     try:
         return parse_tailscale_status(done.out), ""
     except NetworkParseError as error:
         said = " ".join(done.err.split())[:200]
-        return {}, f"{error}{f' ({said})' if said else ''}"
+        return set(), f"{error}{f' ({said})' if said else ''}"
 
 
-def measure_tailnet(tailscale: str | None, nodes: dict[str, dict[str, Any]], why: str, address: str) -> dict[str, Any]:
-    """Whether the tailnet's path to `address` is direct or relayed, or why that is not known."""
-    node = tailnet_node(nodes, address)
+def measure_tailnet(tailscale: str | None, nodes: set[str], why: str, address: str) -> dict[str, Any]:
+    """Whether the tailnet's path to `address` is direct or relayed, or why that is not known.
+
+    By `tailscale ping` alone: the status of a node that has just gone still names the relay.
+    """
     if tailscale is None or why:
         return {"path": "none", "reason": why}
-    if node is None:
+    if not in_tailnet(nodes, address):
         return {"path": "none", "reason": f"{address} is no address of this tailnet"}
     # The first replies come over a relay while a direct path is sought; ping stops at the first direct one.
     done = run_tool([tailscale, "ping", "--c", "5", "--timeout", f"{PATIENCE}s", address], 5 * (PATIENCE + 1) + 10)
-    path = parse_tailscale_ping(done.out) or status_path(node)
+    path = parse_tailscale_ping(done.out)
     if path is None:
-        said = " ".join((done.err or done.out).split())[:200]
+        said = "; ".join(dict.fromkeys([*done.out.splitlines(), *done.err.splitlines()]))[:200]
         return {"path": "unknown", "reason": f"no answer to tailscale ping: {said or 'it was silent'}"}
     return path
 
@@ -233,7 +234,6 @@ def profile(module: AnsibleModule) -> dict[str, Any]:
         bandwidth = measure_bandwidth(tools["iperf3"], peer, params["duration"])
         known = {"name": peer["name"], "address": peer["address"], "reachable": latency["received"] > 0}
         peers.append(dict(known, latency=latency, bandwidth=bandwidth))
-    # After the traffic: tailscale knows a path only while it is in use.
     nodes, why = tailnet_nodes(tools["tailscale"])
     for measured in peers:
         measured["tailnet"] = measure_tailnet(tools["tailscale"], nodes, why, measured["address"])

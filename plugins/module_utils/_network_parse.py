@@ -117,8 +117,8 @@ def _address(text: Any) -> str:
         return name
 
 
-def parse_tailscale_status(text: str) -> dict[str, dict[str, Any]]:
-    """The tailnet's other nodes by address and by DNS name, from `tailscale status --json`.
+def parse_tailscale_status(text: str) -> set[str]:
+    """Addresses and DNS names of the tailnet's other nodes, from `tailscale status --json`.
 
     Raises NetworkParseError with the reason when tailscale is not running. Names: ipnstate.Status and PeerStatus.
     """
@@ -128,35 +128,18 @@ def parse_tailscale_status(text: str) -> dict[str, dict[str, Any]]:
         raise NetworkParseError(f"tailscale status printed no status but {' '.join(text.split())[:200]!r}")
     if state != "Running":
         raise NetworkParseError(f"tailscale is in state {state[:40]!r} and not 'Running': log in with tailscale up")
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: set[str] = set()
     peers = _at(data, "Peer")
     for peer in peers.values() if isinstance(peers, dict) else ():
         addresses = _at(peer, "TailscaleIPs")
         names = [_at(peer, "DNSName")] + (addresses if isinstance(addresses, list) else [])
-        for name in names:
-            if isinstance(name, str) and name:
-                nodes[_address(name)] = peer
+        nodes.update(_address(name) for name in names if isinstance(name, str) and name)
     return nodes
 
 
-def tailnet_node(nodes: dict[str, dict[str, Any]], address: str) -> dict[str, Any] | None:
-    """The node that `address`, a DNS name or IP address, belongs to."""
-    return nodes.get(_address(address))
-
-
-def status_path(node: dict[str, Any]) -> dict[str, Any] | None:
-    """The path that tailscale now uses to a node, from its status; None when it says nothing.
-
-    As `tailscale status` prints it (cmd/tailscale/cli/status.go): only while the peer is active, because `Relay` is the
-    peer's home region also when no traffic goes through it.
-    """
-    if node.get("Active") is not True:
-        return None
-    for key, path in (("CurAddr", "direct"), ("PeerRelay", "peer_relay"), ("Relay", "relayed")):
-        via = node.get(key)
-        if isinstance(via, str) and via:
-            return {"path": path, "via": via}
-    return None
+def in_tailnet(nodes: set[str], address: str) -> bool:
+    """Whether `address`, a DNS name or IP address, is one of `nodes`."""
+    return _address(address) in nodes
 
 
 def parse_tailscale_ping(text: str) -> dict[str, Any] | None:

@@ -13,14 +13,13 @@ from ansible_collections.homelab.ai.plugins.module_utils import _network
 from ansible_collections.homelab.ai.plugins.module_utils._network import NetworkError, check_options, measure_tailnet
 from ansible_collections.homelab.ai.plugins.module_utils._network_parse import (
     NetworkParseError,
+    in_tailnet,
     latency_figures,
     parse_iperf,
     parse_ping,
     parse_tailscale_ping,
     parse_tailscale_status,
     ping_not_permitted,
-    status_path,
-    tailnet_node,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._tool import Done
 from hypothesis import given
@@ -112,17 +111,14 @@ def test_tailscale_ping(name: str, expect: Any) -> None:
 
 
 def test_tailscale_status() -> None:
-    nodes = parse_tailscale_status(recorded("tailscale_status_running.json"))
-    paths = {}
-    for address in ("100.100.100.123", "FD7A:115C:A1E0:0::7B", "device-name.example.ts.net", "100.64.0.6"):
-        node = tailnet_node(nodes, address)
-        assert node is not None
-        paths[address] = status_path(node)
-    assert [path["path"] for path in paths.values() if path] == ["direct"] * 3 + ["relayed"]
-    relay, idle = tailnet_node(nodes, "100.76.174.37"), tailnet_node(nodes, "100.64.0.9")
-    assert relay is not None and status_path(relay) == {"path": "peer_relay", "via": "34.86.39.188:50000:vni:10318"}
-    assert idle is not None and status_path(idle) is None  # its home relay is no path
-    assert tailnet_node(nodes, "192.168.1.1") is None
+    text = recorded("tailscale_status_running.json").replace(
+        '"DNSName": "desktop"', '"DNSName": "desktop.example.ts.net."'
+    )
+    nodes = parse_tailscale_status(text)
+    known = ["100.64.0.2", "FD7A:115C:A1E0:AB12:4843:CD96:6240:0002", "Desktop.example.ts.net", "100.64.0.4"]
+    assert [in_tailnet(nodes, address) for address in known] == [True] * 4
+    # Not this host itself, and nobody else.
+    assert [in_tailnet(nodes, address) for address in ("100.64.0.1", "192.168.1.1", "desktop")] == [False] * 3
     with pytest.raises(NetworkParseError, match=r"'NeedsLogin'.*tailscale up"):
         parse_tailscale_status(recorded("tailscale_status_needs_login.json"))
 
@@ -130,9 +126,8 @@ def test_tailscale_status() -> None:
 @pytest.mark.parametrize(
     ("address", "output", "expect"),
     [
-        ("100.64.0.6", "tailscale_ping_relayed.txt", {"path": "relayed", "via": "tok"}),
-        # No reply, as when this user may not ping: then the status says it.
-        ("100.100.100.123", "tailscale_ping_no_reply.txt", {"path": "direct", "via": "1.2.3.4:56126"}),
+        ("100.64.0.2", "tailscale_ping_direct.txt", {"path": "direct", "via": "1.2.3.4:56126"}),
+        ("100.64.0.3", "tailscale_ping_relayed.txt", {"path": "relayed", "via": "tok"}),
     ],
 )
 def test_tailnet(address: str, output: str, expect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,9 +135,18 @@ def test_tailnet(address: str, output: str, expect: Any, monkeypatch: pytest.Mon
     nodes = parse_tailscale_status(recorded("tailscale_status_running.json"))
     assert measure_tailnet("tailscale", nodes, "", address) == expect
     assert measure_tailnet("tailscale", nodes, "", "192.0.2.1")["reason"] == "192.0.2.1 is no address of this tailnet"
-    assert measure_tailnet("tailscale", {}, "logged out", address) == {"path": "none", "reason": "logged out"}
-    silent = measure_tailnet("tailscale", nodes, "", "100.64.0.9") if "no_reply" in output else None
-    assert silent is None or silent["path"] == "unknown"
+    assert measure_tailnet("tailscale", set(), "logged out", address) == {"path": "none", "reason": "logged out"}
+
+
+def test_a_node_that_has_just_gone_has_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its status, in the same recording, is still: active, by the relay.
+    gone = json.loads(recorded("tailscale_status_running.json"))["Peer"]
+    assert [peer["Relay"] for peer in gone.values() if peer["HostName"] == "gone" and peer["Active"]] == ["test"]
+    nodes = parse_tailscale_status(recorded("tailscale_status_running.json"))
+    silent = Done(1, recorded("tailscale_ping_no_reply.txt"), "no reply\n")
+    monkeypatch.setattr(_network, "run_tool", lambda *_arguments: silent)
+    reason = 'no answer to tailscale ping: ping "100.64.0.5" timed out; no reply'
+    assert measure_tailnet("tailscale", nodes, "", "100.64.0.5") == {"path": "unknown", "reason": reason}
 
 
 @given(TEXTS)
@@ -155,9 +159,6 @@ def test_parsers_survive_garbage(text: str) -> None:
             continue
         if parse is parse_ping:
             assert 0 <= found["received"] <= found["sent"]
-        if parse is parse_tailscale_status:
-            for node in found.values():
-                status_path(node)
     path = parse_tailscale_ping(text)
     assert path is None or path["path"] in ("direct", "relayed", "peer_relay")
 
