@@ -10,13 +10,15 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlparse
 
 import httpx
 import pytest
 from conftest import Stack
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.http_server import serving
 
 SERVICES = {f"homelab-{name}" for name in ("query", "extract", "chunk", "embed", "graph")}
 
@@ -64,12 +66,8 @@ def collector() -> Iterator[Collector]:
         def log_message(self, *_unused: object) -> None:
             """Nothing: the test's output is its assertion."""
 
-    with ThreadingHTTPServer(("127.0.0.1", urlparse(endpoint).port or 4318), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Handler, port=urlparse(endpoint).port or 4318):
         yield collected
-        server.shutdown()
-        thread.join()
 
 
 def test_one_trace_from_the_upload_to_the_graph(stack: Stack, collector: Collector) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +38,9 @@ def bare() -> Iterator[Deployment]:
             deployment.run(local_stack_state="absent", local_stack_purge_data=True)
         assert deployment.listing() == []
 
-    remove()  # what an interrupted run left
+    # What an interrupted run left, or one with a planted fault: programs without a supervisor.
+    subprocess.run(["pkill", "-KILL", "-u", deployment.name], check=False)
+    remove()
     yield deployment
     remove()
     shutil.rmtree(deployment.scratch)

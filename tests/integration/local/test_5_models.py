@@ -11,15 +11,15 @@ import re
 import shutil
 import subprocess
 import tempfile
-import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.http_server import serving
 from tests.integration.local.deployment import PORT_BASE, Deployment, answers, wait_until
 
 KEY = "sk-the-key-of-the-server-elsewhere"
@@ -69,9 +69,8 @@ def test_files_and_addresses_of_models(stack: Deployment, folder: Path) -> None:
     for path in folder.iterdir():
         path.chmod(0o644)
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/mine.gguf"
+    with serving(handler) as address:
+        url = f"{address}/mine.gguf"
         embed = {
             "gguf": str(folder / "embed.gguf"),
             "name": "all-MiniLM-L6-v2",
@@ -80,7 +79,6 @@ def test_files_and_addresses_of_models(stack: Deployment, folder: Path) -> None:
         wrong = stack.run(local_stack_chat={"url": url, "sha256": "0" * 64}, expect=2)
         assert digest in wrong.output and "0" * 64 in wrong.output
         stack.run(local_stack_chat={"url": url, "sha256": digest}, local_stack_embed=embed)
-        server.shutdown()
     assert argument(stack, "llama-chat", "--model") == stack.lib / "models" / f"{digest}.gguf"
     assert argument(stack, "llama-embed", "--model") == folder / "embed.gguf"
     assert says_something(stack)
