@@ -53,18 +53,20 @@ def write(module: AnsibleModule, file: Path, text: str) -> None:
 
 def make_directory(path: Path, *, only_look: bool) -> bool:
     """Create `path` and what is missing above it; returns whether anything was, or would be."""
+    missing: list[Path] = []
     try:
         above = path
         while not above.exists():
+            missing.insert(0, above)
             above = above.parent
-        if above.is_dir() and above != path and not only_look:
-            path.mkdir(parents=True)
-            path.chmod(DIRECTORY_MODE)  # whatever the umask says
+        if not above.is_dir():
+            raise FactFileError(f"cannot create files in {path}: {above} is not a directory. Name another directory")
+        for folder in missing if not only_look else ():
+            folder.mkdir()
+            folder.chmod(DIRECTORY_MODE)  # whatever the umask says
     except OSError as error:
         raise FactFileError(f"cannot use or create the directory {path}: {error.strerror}") from error
-    if not above.is_dir():
-        raise FactFileError(f"cannot create files in {path}: {above} is not a directory. Move it away, or name another")
-    return above != path
+    return bool(missing)
 
 
 def apply(module: AnsibleModule) -> dict[str, Any]:

@@ -68,6 +68,16 @@ def test_cycle(facts: Runner, tmp_path: Path) -> None:
     assert facts.cycle(wanted, snapshot, changes=False)["written"] == [] and snapshot() == before
 
 
+def test_everybody_may_read_the_facts_whatever_the_umask(facts: Runner, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\numask 077\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (result,) = replace(facts, python=str(python))({"files": {"one.fact": {}}}).tasks
+    assert result["changed"]
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "etc").rglob("*")}
+    assert modes == {"facts.d": 0o755, "one.fact": 0o644} and (tmp_path / "etc").stat().st_mode & 0o7777 == 0o755
+
+
 def test_refusals(facts: Runner, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "link.fact").symlink_to(tmp_path / "file")
