@@ -27,6 +27,27 @@ attributes:
     description: Target operating systems.
 """
 
+    # In place of the above, for modules that only look at a Linux machine.
+    READS = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and says what would change without changing it.
+    details:
+      - Only reads, so that check mode makes no difference.
+  diff_mode:
+    support: none
+    description: Changes nothing, so that there is no difference to show.
+  idempotent:
+    support: full
+    description: A second run with the same options changes nothing.
+  platform:
+    support: full
+    platforms: linux
+    description: Target operating systems.
+"""
+
     ACTIONGROUP_NATS = r"""
 options: {}
 attributes:

@@ -18,16 +18,7 @@ version_added: 0.1.0
 author:
   - homelab.ai contributors (@homelab-ai)
 extends_documentation_fragment:
-  - homelab.ai._attributes
-attributes:
-  check_mode:
-    details:
-      - Only reads, so that check mode makes no difference.
-  diff_mode:
-    support: none
-    description: Changes nothing, so that there is no difference to show.
-  platform:
-    platforms: linux
+  - homelab.ai._attributes.reads
 options: {}
 seealso:
   - module: homelab.ai.cpu_flags

@@ -36,6 +36,14 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError(f"nothing listens on port {port} after 30 s")
 
 
+def interpreter(folder: Path, script: str) -> str:
+    """A program for `Runner.python`: `script`, which must end by running the real interpreter with its arguments."""
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
 @dataclass
 class Play:
     """Results of the tasks of one playbook run, in order, and everything that it printed."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from examples import run_examples
-from module_runner import Runner
+from module_runner import Runner, interpreter
 
 CGROUPS = Path("/sys/fs/cgroup")
 LIMITS = {"memory": ("memory.limit_in_bytes", str(768 << 20)), "cpu": ("cpu.cfs_quota_us", "150000")}
@@ -144,13 +144,11 @@ def test_machine_info_agrees_with_findmnt_df_and_os_release(runner: Runner, tmp_
 
 def test_machine_info_without_proc_says_what_it_needs(runner: Runner, tmp_path: Path) -> None:
     # An interpreter that hides /proc from the module.
-    python = tmp_path / "python"
     hide = "mount -t tmpfs none /proc && exec " + sys.executable + ' "$@"'
-    python.write_text(f"#!/bin/sh\nexec unshare --mount sh -c '{hide}' sh \"$@\"\n")
-    python.chmod(0o755)
-    if subprocess.run([str(python), "-c", ""], capture_output=True, check=False).returncode != 0:
+    python = interpreter(tmp_path, f"exec unshare --mount sh -c '{hide}' sh \"$@\"")
+    if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode != 0:
         pytest.skip("mounts of its own are not allowed here (unshare --mount needs root)")
-    message = replace(runner, module="machine_info", python=str(python)).failure(path="/var/lib")
+    message = replace(runner, module="machine_info", python=python).failure(path="/var/lib")
     assert "cannot find out what /var/lib is on" in message and "needs Linux with /proc" in message
 
 

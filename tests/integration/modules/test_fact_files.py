@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from examples import run_examples
-from module_runner import Runner
+from module_runner import Runner, interpreter
 
 
 @pytest.fixture
@@ -69,10 +69,8 @@ def test_cycle(facts: Runner, tmp_path: Path) -> None:
 
 
 def test_everybody_may_read_the_facts_whatever_the_umask(facts: Runner, tmp_path: Path) -> None:
-    python = tmp_path / "python"
-    python.write_text(f'#!/bin/sh\numask 077\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
-    (result,) = replace(facts, python=str(python))({"files": {"one.fact": {}}}).tasks
+    python = interpreter(tmp_path, f'umask 077\nexec {sys.executable} "$@"')
+    (result,) = replace(facts, python=python)({"files": {"one.fact": {}}}).tasks
     assert result["changed"]
     modes = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "etc").rglob("*")}
     assert modes == {"facts.d": 0o755, "one.fact": 0o644} and (tmp_path / "etc").stat().st_mode & 0o7777 == 0o755
@@ -107,16 +105,14 @@ def test_refusals(facts: Runner, tmp_path: Path) -> None:
 
 
 def test_a_directory_of_someone_else_is_named_and_stays(facts: Runner, tmp_path: Path) -> None:
-    python = tmp_path / "python"
     # Root without the right to go where the modes say no.
     drop = "setpriv --bounding-set=-dac_override,-dac_read_search" if os.geteuid() == 0 else ""
-    python.write_text(f'#!/bin/sh\nexec {drop} {sys.executable} "$@"\n')
-    python.chmod(0o755)
+    python = interpreter(tmp_path, f'exec {drop} {sys.executable} "$@"')
     closed, listed = tmp_path / "closed", tmp_path / "listed"
     for folder, mode in ((closed, 0o000), (listed, 0o555)):
         folder.mkdir()
         folder.chmod(mode)
-    (closed_below, closed_itself, not_written) = replace(facts, python=str(python)).failures(
+    (closed_below, closed_itself, not_written) = replace(facts, python=python).failures(
         *({"path": str(path), "files": {"one.fact": {}}} for path in (closed / "facts.d", closed, listed))
     )
     assert f"cannot use or create the directory {closed}/facts.d: Permission denied" in closed_below
