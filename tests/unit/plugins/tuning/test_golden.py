@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.plugins.tuning import golden
+from tests.unit.plugins.tuning import golden, picture
 
 DOCS = Path(__file__).resolve().parents[4] / "docs" / "tuning.md"
 
@@ -73,3 +73,15 @@ def test_users_read_the_same_of_each_machine(name: str) -> None:
     outcome = "; ".join([sizes["profile"], *sizes["warnings"][:1]])
     cells = [found["preset"], f"{postgres['limit']['memory_mib']} MiB", str(extract["replicas"]["max"]), outcome]
     assert line == f"| {name} | {' | '.join(cells)} |"
+
+
+def test_the_picture_shows_the_same_machines() -> None:
+    assert picture.FILE.read_text(encoding="utf-8") == picture.svg()
+
+
+def test_the_picture_leaves_no_component_out() -> None:
+    for name in golden.MACHINES:
+        found = golden.result(name)
+        if "tuning" in found:
+            drawn = sum(picture.pieces(found["tuning"]).values())
+            assert drawn == found["tuning"]["basis"]["nominal_mib"], name
