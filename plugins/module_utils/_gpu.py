@@ -45,15 +45,16 @@ def read_gpu(host: Host) -> tuple[dict[str, Any], Notes]:
             devices.append(dict(device, vendor=display.vendor, unified=False))
     for index, device in enumerate(devices):
         device["index"] = index
+        device["usable_mib"] = _usable_mib(device)
     if not devices:
         notes.reason("no NVIDIA, AMD or Intel graphics with a working driver was found")
-    usable = [device for device in devices if (device["memory_mib"] or 0) >= MIN_MEMORY_MIB]
+    usable = [device for device in devices if device["usable_mib"]]
     if devices and not usable:
         notes.reason(f"no graphics device tells at least {MIN_MEMORY_MIB} MiB of memory: none counts for inference")
-    primary = max(usable, key=lambda device: device["memory_mib"], default=devices[0] if devices else None)
+    primary = max(usable, key=lambda device: device["usable_mib"], default=devices[0] if devices else None)
     result: dict[str, Any] = {"has_gpu": bool(usable)}
     if primary is not None and usable:
-        memory = primary["memory_mib"]
+        memory = primary["usable_mib"]
         result["gpu_name"] = primary["name"]
         result["gpu_vram_mb"] = nominal_mib(memory) if primary["unified"] else memory
     result["gpu"] = {
@@ -67,6 +68,12 @@ def read_gpu(host: Host) -> tuple[dict[str, Any], Notes]:
         "jetson": jetson,
     }
     return result, notes
+
+
+def _usable_mib(device: dict[str, Any]) -> int | None:
+    """Memory that one program can have of a device, or None where no model fits."""
+    memory = device["memory_mib"]
+    return memory if memory is not None and memory >= MIN_MEMORY_MIB else None
 
 
 def _read_tegra(host: Host, device: dict[str, Any], notes: Notes) -> dict[str, Any]:

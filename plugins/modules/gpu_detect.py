@@ -49,7 +49,7 @@ gpu_name:
 gpu_vram_mb:
   description:
     - Its memory in MiB. Where GPU and CPU share the memory of the machine, the size that this was sold as; what can be
-      used of it is RV(gpu.devices[].memory_mib).
+      used of it is RV(gpu.devices[].usable_mib).
   returned: when RV(has_gpu)
   type: int
   sample: 32768
@@ -89,6 +89,9 @@ gpu:
           type: str
         memory_mib:
           description: Memory of the GPU. All that the kernel manages where RV(gpu.devices[].unified).
+          type: int
+        usable_mib:
+          description: What one program can have of it for a model, null where it is too little for any.
           type: int
         unified:
           description: Whether the memory is that of the machine, which the CPU uses too.

@@ -14,8 +14,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+from ansible_collections.homelab.ai.plugins.module_utils._gpu import read_gpu
 
 from tests.integration.roles.plays import ROOT, Plays, local
+from tests.unit.plugins.audit.recorded_machines import NAMES, build
 
 SCHEMAS = {
     "homelab.fact": "homelab_fact",
@@ -90,6 +92,45 @@ def test_a_machine_that_fails_does_not_stop_the_others(plays: Plays) -> None:
     strict = plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", expect=2)
     assert "gone, odd could not be audited" in strict.output
     plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", "--limit", "here")
+
+
+def test_every_recorded_gpu_leads_to_a_profile(plays: Plays) -> None:
+    cpu = {"memory_mib": 31846, "cpus": 8.0}
+    storage = {"device": {"class": "nvme"}, "filesystem": {"size_bytes": 512 << 30}}
+    found = {
+        name: {
+            "cpu_capabilities": {"cpu": {"effective": cpu, "has_avx2": True, "has_neon": False}},
+            "gpu_info": read_gpu(build(name, plays.folder / "machines" / name))[0],
+            "storage": storage,
+        }
+        for name in NAMES
+    }
+    computed = plays.folder / "computed.json"
+    tasks: list[dict[str, Any]] = [
+        {"ansible.builtin.include_vars": {"file": str(ROOT / "roles" / "hardware_audit" / "vars" / "main.yml")}},
+        {
+            "ansible.builtin.set_fact": {
+                "computed": "{{ computed | default({}) | combine({item: __hardware_audit_machine"
+                " | homelab.ai.tuning_profile(preset='core')}) }}"
+            },
+            "vars": {"__hardware_audit_found": "{{ found[item] }}"},
+            "loop": list(NAMES),
+            "loop_control": {"label": "{{ item }}"},
+        },
+        {"ansible.builtin.copy": {"content": "{{ computed | to_json }}", "dest": str(computed), "mode": "0600"}},
+    ]
+    playbook = plays.folder / "profiles.yml"
+    playbook.write_text(json.dumps([{"hosts": "here", "gather_facts": False, "tasks": tasks}]))  # JSON is YAML
+    (plays.folder / "found.json").write_text(json.dumps({"found": found}))
+    hosts = plays.inventory({"hosts": {"here": local()}})
+    plays.run(str(playbook), hosts, "-e", f"@{plays.folder / 'found.json'}")
+    inference = {name: profile["inference"] for name, profile in json.loads(computed.read_text()).items()}
+    kinds = {name: entry["accelerator"] for name, entry in inference.items()}
+    assert kinds["jetson_orin_64"] == kinds["dgx_spark"] == "unified"
+    with_gpu = {name for name in NAMES if found[name]["gpu_info"]["has_gpu"]}
+    assert {name for name, kind in kinds.items() if kind != "none"} == with_gpu
+    # What no model fits into is not added to what one fits into.
+    assert inference["gpu_hades_canyon"]["budget_mib"] <= 4096
 
 
 def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays) -> None:

@@ -125,7 +125,11 @@ def test_any_machine_gets_an_answer_about_its_gpu(host: MemoryHost) -> None:
     gpu = facts["gpu"]
     assert gpu["present"] == (gpu["count"] > 0) == bool(gpu["devices"])
     assert gpu["is_jetson"] == (gpu["jetson"] is not None)
-    assert facts["has_gpu"] == any((device["memory_mib"] or 0) >= 2048 for device in gpu["devices"])
+    for device in gpu["devices"]:
+        assert device["usable_mib"] is None or device["usable_mib"] >= 2048
+        if device["mig"] is None:
+            assert device["usable_mib"] == (device["memory_mib"] if (device["memory_mib"] or 0) >= 2048 else None)
+    assert facts["has_gpu"] == any(device["usable_mib"] for device in gpu["devices"])
     if facts["has_gpu"]:
         assert facts["gpu_name"] in [device["name"] for device in gpu["devices"]]
         assert facts["gpu_vram_mb"] >= 2048
