@@ -45,7 +45,7 @@ def read_gpu(host: Host) -> tuple[dict[str, Any], Notes]:
             devices.append(dict(device, vendor=display.vendor, unified=False))
     for index, device in enumerate(devices):
         device["index"] = index
-        device["usable_mib"] = _usable_mib(device)
+        device["usable_mib"] = _usable_mib(device, notes)
     if not devices:
         notes.reason("no NVIDIA, AMD or Intel graphics with a working driver was found")
     usable = [device for device in devices if device["usable_mib"]]
@@ -70,9 +70,19 @@ def read_gpu(host: Host) -> tuple[dict[str, Any], Notes]:
     return result, notes
 
 
-def _usable_mib(device: dict[str, Any]) -> int | None:
-    """Memory that one program can have of a device, or None where no model fits."""
+def _usable_mib(device: dict[str, Any], notes: Notes) -> int | None:
+    """Memory that one program can have of a device, or None where no model fits.
+
+    Of a GPU with MIG on, CUDA shows a program one instance only (NVIDIA MIG User Guide, CUDA Device Enumeration).
+    """
     memory = device["memory_mib"]
+    if device["mig"] and device["mig"]["enabled"]:
+        memory = max((part["memory_mib"] or 0 for part in device["mig"]["devices"]), default=0)
+        if not memory:
+            notes.warn(
+                f"MIG is on for {device['name']}, but it lists no instance with memory: not counted. "
+                "Create one (nvidia-smi mig -cgi), or switch MIG off (nvidia-smi -mig 0)"
+            )
     return memory if memory is not None and memory >= MIN_MEMORY_MIB else None
 
 

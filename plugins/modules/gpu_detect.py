@@ -48,8 +48,9 @@ gpu_name:
   sample: NVIDIA Orin
 gpu_vram_mb:
   description:
-    - Its memory in MiB. Where GPU and CPU share the memory of the machine, the size that this was sold as; what can be
-      used of it is RV(gpu.devices[].usable_mib).
+    - Its memory in MiB, or that of its largest instance where Multi-Instance GPU is on.
+    - Where GPU and CPU share the memory of the machine, the size that this was sold as; what can be used of it is
+      RV(gpu.devices[].usable_mib).
   returned: when RV(has_gpu)
   type: int
   sample: 32768
@@ -91,7 +92,9 @@ gpu:
           description: Memory of the GPU. All that the kernel manages where RV(gpu.devices[].unified).
           type: int
         usable_mib:
-          description: What one program can have of it for a model, null where it is too little for any.
+          description:
+            - What one program can have of it for a model, null where it is too little for any.
+            - With Multi-Instance GPU on, the memory of the largest instance.
           type: int
         unified:
           description: Whether the memory is that of the machine, which the CPU uses too.

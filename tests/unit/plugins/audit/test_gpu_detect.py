@@ -157,6 +157,16 @@ def test_a_small_gpu_does_not_count(told: str, counts: bool, tmp_path: Path) -> 
     assert ("no graphics device tells at least 2048 MiB of memory" in " ".join(facts["reasons"])) is not counts
 
 
+def test_mig_without_an_instance_does_not_count(tmp_path: Path) -> None:
+    host = build("gpu_a100_mig", tmp_path)
+    xml = host.commands[XML]["stdout"]
+    start, end = xml.index("<mig_devices>"), xml.index("</mig_devices>")
+    host.commands[XML]["stdout"] = xml[:start] + "<mig_devices>None" + xml[end:]
+    facts = facts_of(host)
+    assert (facts["has_gpu"], facts["gpu"]["devices"][0]["memory_mib"]) == (False, 81920)
+    assert "MIG is on for NVIDIA A100-SXM4-80GB, but it lists no instance" in facts["warnings"][0]
+
+
 def test_xml_with_entities_is_refused() -> None:
     with pytest.raises(NvidiaSmiError, match="defines XML entities"):
         parse_xml('<!DOCTYPE a [<!ENTITY b "bb">]><nvidia_smi_log>&b;</nvidia_smi_log>')
