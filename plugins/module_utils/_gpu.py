@@ -33,7 +33,7 @@ _CSV_BASE = "name,uuid,memory.total,driver_version"  # fields that every nvidia-
 def read_gpu(host: Host) -> tuple[dict[str, Any], Notes]:
     """Everything that the module gpu_detect returns, and what was not to be had."""
     notes = Notes()
-    displays = read_displays(host)
+    displays = read_displays(host, notes)
     found = read_jetson(host, notes)
     jetson, log = (
         (found[0], _read_tegra(host, found[1], notes)) if found else (None, _read_nvidia(host, displays, notes))

@@ -17,6 +17,7 @@ from ansible_collections.homelab.ai.plugins.module_utils._hostfs import Host, No
 _DEVICES = "/sys/bus/pci/devices"
 _VENDORS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}  # others (BMC, virtual screens) only show pictures
 _LABELS = {"amd": "AMD", "intel": "Intel"}
+_FOR_GUESTS = frozenset(["vfio-pci", "pci-stub", "pciback", "xen-pciback"])  # hold a device back for virtual machines
 _DISPLAY = 0x03  # PCI base class: VGA, 3D and other display controllers
 
 
@@ -30,14 +31,22 @@ class Display:
     driver: str | None
 
 
-def read_displays(host: Host) -> list[Display]:
+def read_displays(host: Host, notes: Notes) -> list[Display]:
+    """Those of this machine itself; what is passed through to a virtual machine is only noted."""
     found = []
     for address in host.names(_DEVICES, r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]"):
         vendor, device, kind = (_hex(host, f"{_DEVICES}/{address}/{name}") for name in ("vendor", "device", "class"))
         if kind >> 16 == _DISPLAY and vendor in _VENDORS:
             driver = re.search(r"^DRIVER=([\w-]+)$", host.text(f"{_DEVICES}/{address}/uevent") or "", re.MULTILINE)
             ids = f"{vendor:04x}:{max(device, 0):04x}"
-            found.append(Display(address, _VENDORS[vendor], ids, driver.group(1) if driver else None))
+            display = Display(address, _VENDORS[vendor], ids, driver.group(1) if driver else None)
+            if display.driver in _FOR_GUESTS:
+                notes.reason(
+                    f"{display.vendor} graphics at PCI {address} is held for virtual machines by {display.driver}: "
+                    "not counted"
+                )
+            else:
+                found.append(display)
     return sorted(found, key=lambda display: display.address)
 
 

@@ -100,6 +100,29 @@ def test_a_card_that_no_driver_has_taken_does_not_count(tmp_path: Path) -> None:
     assert "amd graphics at PCI 0000:09:00.0 has no kernel driver: not counted" in facts["reasons"]
 
 
+# Addresses, numbers and drivers of two NVIDIA cards: https://github.com/truenas/middleware/pull/11397, lspci -nnk.
+PASSED_THROUGH = {"0000:17:00.0": "vfio-pci", "0000:65:00.0": "nvidia"}
+
+
+@pytest.mark.parametrize("vendor", ["0x10de", "0x1002", "0x8086"])
+def test_a_card_for_a_virtual_machine_is_not_this_machines(vendor: str, tmp_path: Path) -> None:
+    add_device(
+        tmp_path, "0000:17:00.0", vendor=vendor, device="0x1ff2", uevent="DRIVER=vfio-pci", **{"class": "0x030000"}
+    )
+    facts = facts_of(RecordedHost(tmp_path, "x86_64", {}))
+    assert (facts["gpu"]["present"], facts["warnings"]) == (False, [])
+    assert "graphics at PCI 0000:17:00.0 is held for virtual machines by vfio-pci: not counted" in facts["reasons"][0]
+
+
+def test_nvidia_smi_is_not_asked_for_the_card_of_a_virtual_machine(tmp_path: Path) -> None:
+    host = build("gpu_rtx_3090", tmp_path)  # which has one GPU
+    for address, driver in PASSED_THROUGH.items():
+        add_device(
+            tmp_path, address, vendor="0x10de", device="0x1ff2", uevent=f"DRIVER={driver}", **{"class": "0x030000"}
+        )
+    assert facts_of(host)["warnings"] == []
+
+
 def test_capabilities_come_by_uuid(tmp_path: Path) -> None:
     host = build("gpu_two_a5000", tmp_path)
     uuids = ["GPU-12345678-aaaa-bbbb-cccc-0123456789cd", "GPU-12345678-aaaa-bbbb-cccc-0123456789ab"]
