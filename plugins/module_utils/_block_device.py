@@ -163,13 +163,21 @@ def describe_path(path: str, mounts: list[Mount], sys: str = "/sys") -> dict[str
     return {"filesystem": filesystem, "device": device}
 
 
+def is_directory(path: Path) -> bool:
+    """Whether this user sees a directory there. Up to Python 3.13 `Path.is_dir` raises where the user may not look."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def storage_of(path: str) -> dict[str, Any]:
-    """`path` without symbolic links, or the nearest directory above it that exists, its `filesystem` and its `device`.
+    """`path` without symbolic links, or the nearest directory above that this user sees; its file system and device.
 
     `filesystem.size_bytes` is the total, not what is free. Raises OSError where there is no /proc.
     """
     directory = Path(os.path.realpath(path))
-    while not directory.is_dir():
+    while not is_directory(directory):
         directory = directory.parent
     mounts = parse_mountinfo(Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape"))
     described = describe_path(str(directory), mounts)

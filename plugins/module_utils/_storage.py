@@ -20,6 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homelab.ai.plugins.module_utils._block_device import (
     MEMORY,
     NETWORK,
+    is_directory,
     storage_of,
 )
 from ansible_collections.homelab.ai.plugins.module_utils._fio import (
@@ -55,8 +56,11 @@ def check_options(params: dict[str, Any]) -> str:
     if not 1 <= runtime <= MAX_RUNTIME:
         raise StorageError(f"runtime is {runtime} and must be from 1 to {MAX_RUNTIME} seconds")
     path: str = os.path.realpath(params["path"])
-    if not Path(path).is_dir():
-        raise StorageError(f"{params['path']} is not a directory on this host: name one on the disk to be measured")
+    if not is_directory(Path(path)):
+        raise StorageError(
+            f"{params['path']} is not a directory on this host, or this user may not look there: name one on the disk "
+            "to be measured"
+        )
     return path
 
 

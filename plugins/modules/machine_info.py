@@ -21,7 +21,8 @@ extends_documentation_fragment:
 options:
   path:
     description:
-      - Path whose storage is described. Where it does not exist yet, the nearest directory above it counts.
+      - Path whose storage is described. Where it does not exist yet, or the user of the task may not look into it, the
+        nearest directory above it counts.
     type: path
     default: /var/lib
 seealso:

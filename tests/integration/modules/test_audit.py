@@ -142,6 +142,21 @@ def test_machine_info_agrees_with_findmnt_df_and_os_release(runner: Runner, tmp_
     assert system["is_root"] == (say("id", "--user").strip() == "0") and not system["is_home_assistant_app"]
 
 
+def test_a_path_below_a_closed_directory_does_not_end_the_audit(runner: Runner, tmp_path: Path) -> None:
+    # Root without the right to go where the modes say no.
+    drop = "setpriv --bounding-set=-dac_override,-dac_read_search" if os.geteuid() == 0 else ""
+    python = interpreter(tmp_path, f'exec {drop} {sys.executable} "$@"')
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    path = str(closed / "data")
+    (found,) = replace(runner, module="machine_info", python=python)({"path": path}).tasks
+    assert not found.get("failed"), found
+    assert found["storage"]["path"] == str(closed) and found["cpu_capabilities"]["cpu"]["threads"] == os.cpu_count()
+    message = replace(runner, module="storage_benchmark", python=python).failure(path=path)
+    assert f"{path} is not a directory on this host, or this user may not look there" in message
+    closed.chmod(0o755)
+
+
 def test_machine_info_without_proc_says_what_it_needs(runner: Runner, tmp_path: Path) -> None:
     # An interpreter that hides /proc from the module.
     hide = "mount -t tmpfs none /proc && exec " + sys.executable + ' "$@"'
