@@ -81,12 +81,12 @@ def _number(text: str) -> int:
 
 def _kind(name: str, where: str, node: Path, maker: str) -> str:
     """The class of one physical device."""
-    if name.startswith("nvme"):
-        return "nvme"
     if name.startswith("mmcblk"):
         return {"MMC": "emmc", "SD": "sd"}.get(_read(node / "device" / "type"), "unknown")
     if _VIRTUAL_NAME.match(name) or "/virtio" in where or "/vmbus" in where or _VIRTUAL_MAKER.search(maker):
         return "virtual"
+    if name.startswith("nvme"):
+        return "nvme"
     return {"0": "ssd", "1": "hdd"}.get(_read(node / "queue" / "rotational"), "unknown")
 
 

@@ -85,6 +85,21 @@ def test_volume_is_as_slow_as_its_slowest_device(tmp_path: Path) -> None:
     assert all_three["size_bytes"] == sum(part["size_bytes"] for part in all_three["parts"])
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "QEMU NVMe Ctrl",  # qemu hw/nvme/ctrl.c
+        "ORCL-VBOX-NVME-VER12",  # VirtualBox src/VBox/Devices/Storage/DevNVMe.cpp
+        "VMware Virtual NVMe Disk",  # https://github.com/hiyohiyo/CrystalDiskInfo/issues/134
+    ],
+)
+def test_an_emulated_nvme_device_is_virtual(model: str, tmp_path: Path) -> None:
+    root = Path(build(MACHINES[0], tmp_path))
+    (root / "devices/pci0000:00/0000:00:01.0/0000:01:00.0/nvme/nvme0/model").write_text(model + "\n")
+    found = describe_device("259:1", str(root))
+    assert found is not None and (found["class"], found["parts"][0]["transport"]) == ("virtual", "nvme")
+
+
 def test_lying_sysfs(tmp_path: Path) -> None:
     node = tmp_path / "devices/virtual/block/dm-0"
     (node / "slaves").mkdir(parents=True)
