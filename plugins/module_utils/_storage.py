@@ -90,6 +90,8 @@ def warnings_for(described: dict[str, Any], engine: str, size: int, wanted: int)
         found.append("the device is virtual: the cache of the host below may have answered")
     if kind in NETWORK:
         found.append(f"{kind} is a network file system: the figures include the network and the server's cache")
+    if kind == "zfs":  # https://github.com/openzfs/zfs/releases/tag/zfs-2.3.0, "Direct IO"
+        found.append("ZFS answers reads from its cache in memory (ARC): before OpenZFS 2.3 it ignores direct I/O")
     if any(part["transport"] == "usb" for part in device["parts"]):
         found.append("the device is behind USB: what sysfs says of its class is what the bridge says")
     if engine == "psync":

@@ -13,7 +13,7 @@ description:
   - The test file never has a name. However the module ends, also when it is killed, its space is given back.
   - The run takes at most six times O(runtime), unless a device is so slow that 64 MiB take longer to write.
   - Refuses to run when less than 15 % of the file system would stay free, on file systems in memory, and where direct
-    I/O is not possible.
+    I/O is not possible. ZFS before 2.3 ignores it without a word, and RV(storage_performance.warnings) says so.
 version_added: 0.1.0
 author:
   - homelab.ai contributors (@homelab-ai)

@@ -254,3 +254,6 @@ def test_warnings() -> None:
     assert all(word in text for word in ("virtual", "nfs4", "USB", "libaio", "64 of 128 MiB"))
     described = {"filesystem": {"type": "ext4", "mount": "/"}, "device": {"class": "ssd", "size_bytes": 1, "parts": []}}
     assert warnings_for(described, "libaio", MIB, MIB) == []
+    described["filesystem"]["type"] = "zfs"
+    (warning,) = warnings_for(described, "libaio", MIB, MIB)
+    assert "ARC" in warning
