@@ -156,7 +156,9 @@ def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays
 @pytest.mark.skipif(not shutil.which("iperf3"), reason="iperf3 is not installed (Debian: apt-get install iperf3)")
 def test_each_benchmark_runs_with_its_tag_alone(plays: Plays) -> None:
     folders = {name: plays.folder / name for name in ("one", "two")}
-    small = {"hardware_audit_benchmark_size_mib": 64, "hardware_audit_benchmark_seconds": 1}
+    small: dict[str, Any] = {"hardware_audit_benchmark_size_mib": 64, "hardware_audit_benchmark_seconds": 1}
+    jobs = plays.folder / "jobs"
+    small["ansible_async_dir"] = str(jobs)
     machines = {
         name: local(ansible_host=f"127.0.0.{number}", hardware_audit_facts_dir=str(folders[name]), **small)
         for number, name in enumerate(folders, 1)
@@ -169,6 +171,7 @@ def test_each_benchmark_runs_with_its_tag_alone(plays: Plays) -> None:
     assert found.keys() == {"storage_performance.json", "network_profile.json"}
     (peer,) = found["network_profile.json"]["peers"]
     assert peer["name"] == "two" and peer["reachable"] and peer["bandwidth"]["measured"]
+    assert jobs.is_dir() and not list(jobs.iterdir()), "the servers have left something behind"
     (other,) = check(folders["two"])["network_profile.json"]["peers"]
     assert other["name"] == "one" and other["bandwidth"]["measured"]
     before = {path: path.read_bytes() for path in folders["one"].iterdir()}
