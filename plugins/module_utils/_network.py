@@ -82,6 +82,14 @@ def check_options(params: dict[str, Any]) -> None:
             _check_port(peer, option)
 
 
+def _addresses(name: str) -> set[str]:
+    """IP addresses of a name: MagicDNS lets users write a node's short name, which its status does not list."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except (socket.gaierror, UnicodeError):
+        return set()
+
+
 def _connect(address: str, port: int) -> float | None:
     """Milliseconds until the peer answers a TCP connection, also by refusing it; None when it does not.
 
@@ -195,7 +203,7 @@ def measure_tailnet(tailscale: str | None, nodes: set[str], why: str, address: s
     """
     if tailscale is None or why:
         return {"path": "none", "reason": why}
-    if not in_tailnet(nodes, address):
+    if not any(in_tailnet(nodes, name) for name in (address, *_addresses(address))):
         return {"path": "none", "reason": f"{address} is no address of this tailnet"}
     # The first replies come over a relay while a direct path is sought; ping stops at the first direct one.
     done = run_tool([tailscale, "ping", "--c", "5", "--timeout", f"{PATIENCE}s", address], 5 * (PATIENCE + 1) + 10)

@@ -138,6 +138,23 @@ def test_tailnet(address: str, output: str, expect: Any, monkeypatch: pytest.Mon
     assert measure_tailnet("tailscale", set(), "logged out", address) == {"path": "none", "reason": "logged out"}
 
 
+def test_a_short_name_of_the_tailnet_is_known_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"desktop": [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("100.64.0.2", 0))]}
+
+    def resolve(name: str, *_arguments: Any, **_options: Any) -> Any:
+        if name not in names:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return names[name]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    direct = Done(0, recorded("tailscale_ping_direct.txt"), "")
+    monkeypatch.setattr(_network, "run_tool", lambda *_arguments: direct)
+    full = '"DNSName": "desktop.example.ts.net."'
+    nodes = parse_tailscale_status(recorded("tailscale_status_running.json").replace('"DNSName": "desktop"', full))
+    assert measure_tailnet("tailscale", nodes, "", "desktop")["path"] == "direct"
+    assert measure_tailnet("tailscale", nodes, "", "nas")["reason"] == "nas is no address of this tailnet"
+
+
 def test_a_node_that_has_just_gone_has_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     # Its status, in the same recording, is still: active, by the relay.
     gone = json.loads(recorded("tailscale_status_running.json"))["Peer"]
