@@ -41,6 +41,9 @@ def test_the_tightest_limit_on_the_way_up_holds(tmp_path: Path) -> None:
     limits = read_limits(Host(str(tmp_path)))
     assert (limits.memory_mib, limits.cpus) == (2048, 1.5)
     assert limits.source == "cgroup v2 cpu.max, cgroup v2 memory.max"
+    (groups / "memory.high").write_text(f"{1 << 30}\n")
+    limits = read_limits(Host(str(tmp_path)))
+    assert (limits.memory_mib, limits.source) == (1024, "cgroup v2 cpu.max, cgroup v2 memory.high")
 
 
 def test_affinity_limits_too(tmp_path: Path) -> None:

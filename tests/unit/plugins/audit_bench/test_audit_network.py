@@ -232,3 +232,6 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _network.measure_latency("/bin/ping", peer(), 3)
     assert (found["method"], found["loss_percent"]) == ("icmp", 100.0)
     assert found["reason"] == "no answer to ICMP, and no answer on TCP port 22"
+    # Each probe takes 2 seconds until it is given up.
+    silent = _network.measure_latency(None, peer(), 100)
+    assert (silent["method"], silent["sent"], silent["loss_percent"]) == ("tcp", 3, 100.0)

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +126,24 @@ def test_path_of_this_kind_of_machine(tmp_path: Path) -> None:
     assert shm["filesystem"] == {"type": "tmpfs", "mount": "/dev/shm"}
     assert shm["device"]["class"] == "unknown" and "tmpfs at /dev/shm" in shm["device"]["reason"]
     assert describe_path("/x", [], root)["device"]["reason"] == "/proc/self/mountinfo names no mount that holds /x"
+
+
+def test_btrfs_is_on_the_device_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its own device number, 0:25, is that of no device: btrfs(5) and proc_pid_mountinfo(5).
+    mounts = parse_mountinfo("1 0 0:25 /@ / rw - btrfs /dev/nvme0n1p1 rw,subvol=/@\n")
+    real = Path.stat
+
+    def stat(path: Path, **options: Any) -> Any:
+        if str(path) == "/dev/nvme0n1p1":
+            return SimpleNamespace(st_rdev=os.makedev(259, 1))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    found = describe_path("/var/lib", mounts, build(MACHINES[0], tmp_path))
+    assert (found["filesystem"]["type"], found["device"]["class"]) == ("btrfs", "nvme")
+    elsewhere = parse_mountinfo("1 0 0:25 / / rw - zfs rpool/ROOT/pve-1 rw\n")
+    device = describe_path("/var/lib", elsewhere, str(tmp_path))["device"]
+    assert (device["class"], device["reason"]) == ("unknown", "zfs at / (rpool/ROOT/pve-1) shows no block device here")
 
 
 def test_mounts() -> None:
