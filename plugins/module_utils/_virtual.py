@@ -34,17 +34,19 @@ _GROUPS = (("kubepods", "kubernetes"), ("docker", "docker"), ("libpod", "podman"
 
 def hypervisor(host: Host, flags: list[str]) -> str | None:
     """Name of the hypervisor, `unknown` where there is one without a name, None on bare metal."""
+    firmware = " ".join(host.text(f"/sys/class/dmi/id/{name}") or "" for name in ("sys_vendor", "product_name")).lower()
     clocks = (host.text(_CLOCKSOURCES) or "").lower()
-    for word, name in _CLOCKS:
-        if word in clocks:
-            return name
+    # Firmware first: VirtualBox offers KVM's clock to Linux guests.
+    for words, text in ((_FIRMWARE, firmware), (_CLOCKS, clocks)):
+        for word, name in words:
+            if word in text:
+                return name
     if host.text("/sys/hypervisor/type"):
         return host.text("/sys/hypervisor/type")
     tree = host.text("/proc/device-tree/hypervisor/compatible") or ""
     if tree:
         return "xen" if "xen" in tree else "kvm" if "kvm" in tree else "unknown"
-    firmware = " ".join(host.text(f"/sys/class/dmi/id/{name}") or "" for name in ("sys_vendor", "product_name")).lower()
-    for word, name in _FIRMWARE + (_CLOUDS if "hypervisor" in flags else ()):
+    for word, name in _CLOUDS if "hypervisor" in flags else ():
         if word in firmware:
             return name
     return "unknown" if "hypervisor" in flags else None

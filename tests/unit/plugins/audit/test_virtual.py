@@ -33,6 +33,14 @@ def test_clocks(case: dict[str, Any], tmp_path: Path) -> None:
     assert hypervisor(Host(str(tmp_path), "x86_64"), []) == case["name"]
 
 
+def test_firmware_goes_before_the_clock(tmp_path: Path) -> None:
+    # VirtualBox' default for Linux guests is KVM's interface: VirtualBox User Manual, "Paravirtualization Providers".
+    for name, text in (("sys_vendor", "innotek GmbH"), ("product_name", "VirtualBox")):
+        write(tmp_path, f"sys/class/dmi/id/{name}", text + "\n")
+    write(tmp_path, "sys/devices/system/clocksource/clocksource0/available_clocksource", "kvm-clock tsc acpi_pm\n")
+    assert hypervisor(Host(str(tmp_path), "x86_64"), ["hypervisor"]) == "virtualbox"
+
+
 @pytest.mark.parametrize(("path", "text", "name"), [("sys/hypervisor/type", "xen\n", "xen"), ("x", "", None)])
 def test_xen_names_itself(path: str, text: str, name: str | None, tmp_path: Path) -> None:
     write(tmp_path, path, text)
