@@ -32,7 +32,9 @@ options:
     required: true
     suboptions:
       path:
-        description: GGUF file on the controller. Goes before O(_input.name) where the file exists.
+        description:
+          - GGUF file on the controller. Goes before O(_input.name) where the file exists.
+          - Of a model in several files this is the first, C(NAME-00001-of-00003.gguf); the others lie beside it.
         type: path
       name:
         description: Name of a model in the table of known models.

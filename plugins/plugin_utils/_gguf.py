@@ -11,6 +11,7 @@ Format: docs/gguf.md of ggml-org/ggml. Block sizes: GGML_QUANT_SIZES of llama.cp
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ TYPES: dict[int, tuple[str, int, int]] = {
     41: ("Q1_0", 128, 18),
 }
 
+_PART = re.compile(r"(?P<stem>.+)-(?P<part>[0-9]{5})-of-(?P<parts>[0-9]{5})\.gguf", re.ASCII)
+
 
 class GgufError(ValueError):
     """A file has no GGUF header that can be read; the message names the file and the fault."""
@@ -86,7 +89,30 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read metadata and tensor list. Raises GgufError, also where the file cannot be opened."""
+    """Metadata and tensor list of a model, whose weights may be in several files (llama.cpp's gguf-split).
+
+    Raises GgufError, also where a file cannot be opened.
+    """
+    first = _read_one(path)
+    count = first.metadata.get("split.count", 0)
+    if count in (0, 1):
+        return first
+    name = _PART.fullmatch(path.name)
+    if name is None or int(name["part"]) != 1 or int(name["parts"]) != count:
+        raise GgufError(f"{path}: one of {count} parts of a model, give the first one under its own name")
+    tensors, types = dict(first.tensors), dict(first.types)
+    for part in range(2, count + 1):
+        more = _read_one(path.with_name(f"{name['stem']}-{part:05}-of-{count:05}.gguf"))
+        tensors |= more.tensors
+        for label, size in more.types.items():
+            types[label] = types.get(label, 0) + size
+    expected = first.metadata.get("split.tensors.count", len(tensors))
+    if expected != len(tensors):
+        raise GgufError(f"{path}: its {count} parts have {len(tensors)} tensors of {expected}, give all of them")
+    return Header(first.metadata, tensors, types)
+
+
+def _read_one(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             return _Reader(path, file).header()

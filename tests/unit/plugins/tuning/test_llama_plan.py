@@ -177,6 +177,43 @@ def test_headers_that_are_no_model(tmp_path: Path) -> None:
             read_header(tmp_path / "cut")
 
 
+def split(folder: Path, count: int = 3) -> list[Path]:
+    """The model of gguf_files.minilm in parts as llama.cpp's gguf-split writes them: all metadata is in the first."""
+    whole = read_header(gguf_files.minilm(folder / "whole.gguf"))
+    tensors: gguf_files.Tensors = [("blk.0.ffn_up.weight", (23733360 // 34 * 32,), gguf_files.Q8_0)]
+    tensors.append(("norms", (912384 // 4,), gguf_files.F32))
+    paths = []
+    for part in range(count):
+        of = {"split.no": part, "split.count": count, "split.tensors.count": len(tensors)}
+        path = folder / f"m-{part + 1:05}-of-{count:05}.gguf"
+        # The first part of three has no tensors (--no-tensor-first-split).
+        own = tensors[part - count + len(tensors) :][:1] if part >= count - len(tensors) else []
+        paths.append(gguf_files.write(path, (whole.metadata if part == 0 else {}) | of, own))
+    return paths
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_the_parts_of_a_model_count_together(count: int, tmp_path: Path) -> None:
+    first = split(tmp_path, count)[0]
+    whole = llama_plan({"path": str(tmp_path / "whole.gguf")}, 4096, context=512)
+    assert llama_plan({"path": str(first)}, 4096, context=512) | {"model": ""} == whole | {"model": ""}
+
+
+def test_a_model_of_which_parts_are_missing_is_refused(tmp_path: Path) -> None:
+    first, second, third = split(tmp_path)
+    renamed = tmp_path / "renamed.gguf"
+    renamed.write_bytes(first.read_bytes())
+    for path in (second, renamed):
+        with pytest.raises(AnsibleFilterError, match="one of 3 parts of a model, give the first one"):
+            llama_plan({"path": str(path)}, 4096, context=512)
+    third.write_bytes(second.read_bytes())
+    with pytest.raises(AnsibleFilterError, match="its 3 parts have 1 tensors of 2"):
+        llama_plan({"path": str(first)}, 4096, context=512)
+    third.unlink()
+    with pytest.raises(AnsibleFilterError, match=r"m-00003-of-00003\.gguf: No such file"):
+        llama_plan({"path": str(first)}, 4096, context=512)
+
+
 @given(st.binary(max_size=64), st.integers(0, 400))
 def test_damage_is_an_error_of_its_own(damage: bytes, place: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
