@@ -38,6 +38,7 @@ class Model:
     name: str
     source: str  # "header" or "table"
     kv_rows: tuple[int, ...]  # elements of each row of the KV cache that one token adds; K and V of every layer
+    kv_widths: tuple[int, ...]  # elements of a head in these rows, of K and V
     context: int
     embedding: int
     feed_forward: int
@@ -57,10 +58,12 @@ def known(name: str) -> Model:
     row = rows[name.lower()]
     # With MLA the latent is all that is kept: V is a view of it.
     per_layer = (row["kv_latent"],) if "kv_latent" in row else (row["kv_heads"] * row["head_dim"],) * 2
+    width = row["kv_latent"] if "kv_latent" in row else row["head_dim"]
     return Model(
         name=row["name"],
         source="table",
         kv_rows=per_layer * row["layers"] if row["causal"] else (),
+        kv_widths=(width,) if row["causal"] else (),
         context=row["context"],
         embedding=row["embedding"],
         feed_forward=row["feed_forward"],
@@ -86,6 +89,7 @@ def from_header(path: Path, header: Header) -> Model:
         if key in NUMBERS and not all(isinstance(item, int) for item in items):
             raise LlamaError(f"{path}: {architecture}.{key} is {value!r}, no number: the file is damaged")
     causal = bool(fields.get("attention.causal", True))
+    rows, widths = _kv(fields) if causal else ((), ())
     own = quantisation(path, header)
     estimates = {
         name: int(header.parameters * bits / 8)
@@ -95,7 +99,8 @@ def from_header(path: Path, header: Header) -> Model:
     return Model(
         name=str(meta.get("general.name", path.stem)),
         source="header",
-        kv_rows=_kv_rows(fields) if causal else (),
+        kv_rows=rows,
+        kv_widths=widths,
         context=fields["context_length"],
         embedding=fields["embedding_length"],
         feed_forward=_feed_forward(fields),
@@ -157,18 +162,18 @@ def quantisation(path: Path, header: Header) -> str:
     return own
 
 
-def _kv_rows(fields: Mapping[str, Any]) -> tuple[int, ...]:
-    """Rows of every layer. Layers without KV heads (recurrent ones) have none, and none is kept for extra heads that
-    predict further tokens."""
+def _kv(fields: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows of every layer, and widths of a head. Layers without KV heads (recurrent ones) have none, and none is kept
+    for extra heads that predict further tokens."""
     layers = fields["block_count"] - fields.get("nextn_predict_layers", 0)
     if "attention.kv_lora_rank" in fields and "attention.key_length_mla" in fields:
         latent: int = fields["attention.kv_lora_rank"] + fields.get("rope.dimension_count", 0)
-        return (latent,) * int(layers)
+        return (latent,) * int(layers), (latent,)
     heads = _per_layer(fields["attention.head_count"], layers)
     kv_heads = _per_layer(fields.get("attention.head_count_kv", fields["attention.head_count"]), layers)
     default = fields["embedding_length"] // max(1, *heads)
     key, value = fields.get("attention.key_length", default), fields.get("attention.value_length", default)
-    return tuple(row for count in kv_heads if count for row in (count * key, count * value))
+    return tuple(row for count in kv_heads if count for row in (count * key, count * value)), (key, value)
 
 
 def _per_layer(value: int | list[int], layers: int) -> list[int]:

@@ -158,9 +158,9 @@ def _check(model: Model, wish: Wish) -> None:
     if wish.context > model.context:
         raise LlamaError(f"context: {wish.context} is more than {model.name} was trained for, at most {model.context}")
     block = KV_TYPES[wish.kv_type][0]
-    odd = [row for row in model.kv_rows if row % block]
+    odd = [width for width in model.kv_widths if width % block]
     if odd:
-        raise LlamaError(f"kv_type: {wish.kv_type} needs rows of a multiple of {block}, one has {odd[0]}: use f16")
+        raise LlamaError(f"kv_type: {wish.kv_type} needs heads of a multiple of {block}, one has {odd[0]}: use f16")
 
 
 def _refusal(model: Model, sized: dict[str, Any], wish: Wish) -> str:

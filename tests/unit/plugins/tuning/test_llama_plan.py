@@ -162,6 +162,17 @@ def test_a_quantised_cache_needs_whole_blocks(tmp_path: Path) -> None:
         llama_plan({"path": str(path)}, 4096, kv_type="q8_0")
 
 
+def test_a_quantised_cache_needs_whole_blocks_in_each_head(tmp_path: Path) -> None:
+    """llama.cpp refuses heads of 80 (Phi-2), though 32 of them are a multiple of 32."""
+    fields = {"block_count": 2, "context_length": 2048, "embedding_length": 2560, "attention.head_count": 32}
+    metadata = {"general.architecture": "phi2"} | {f"phi2.{key}": value for key, value in fields.items()}
+    path = gguf_files.write(tmp_path / "m", metadata, [("w", (256, 256), gguf_files.F16)])
+    assert llama_plan({"path": str(path)}, 4096, context=512)["kv_bytes_per_token"] == 2 * 2 * 2560 * 2
+    for kv_type in ("q8_0", "q4_0", "iq4_nl"):
+        with pytest.raises(AnsibleFilterError, match="heads of a multiple of 32, one has 80: use f16"):
+            llama_plan({"path": str(path)}, 4096, context=512, kv_type=kv_type)
+
+
 def test_a_path_that_is_not_there_falls_back_to_the_name() -> None:
     assert llama_plan(GLM | {"path": "/nowhere/x.gguf"}, 90000)["source"] == "table"
 
