@@ -85,9 +85,11 @@ def from_header(path: Path, header: Header) -> Model:
         if key not in fields:
             raise LlamaError(f"{path}: no {architecture}.{key}: this is no language model that llama.cpp serves")
     for key, value in fields.items():
-        items = value if isinstance(value, list) else [value]
-        if key in NUMBERS and not all(isinstance(item, int) for item in items):
+        items = value if isinstance(value, list) and key in BY_LAYER else [value]
+        if key in NUMBERS + BY_LAYER and not all(isinstance(item, int) and item >= 0 for item in items):
             raise LlamaError(f"{path}: {architecture}.{key} is {value!r}, no number: the file is damaged")
+    if fields["block_count"] > MOST_LAYERS:
+        raise LlamaError(f"{path}: {fields['block_count']} layers, llama.cpp serves at most {MOST_LAYERS}")
     causal = bool(fields.get("attention.causal", True))
     rows, widths = _kv(fields) if causal else ((), ())
     own = quantisation(path, header)
@@ -104,7 +106,7 @@ def from_header(path: Path, header: Header) -> Model:
         context=fields["context_length"],
         embedding=fields["embedding_length"],
         feed_forward=_feed_forward(fields),
-        vocabulary=fields.get("vocab_size", meta.get("tokenizer.ggml.tokens", 0)),
+        vocabulary=_vocabulary(path, fields, meta),
         gated=any(".ffn_gate" in name for name in header.tensors),
         causal=causal,
         sizes={own: header.weights_bytes, **{name: size for name, size in estimates.items() if name != own}},
@@ -112,23 +114,22 @@ def from_header(path: Path, header: Header) -> Model:
     )
 
 
-# What is computed with.
+# What is computed with: one number, or a number or a list of one for each layer.
 NUMBERS = (
     "block_count",
     "nextn_predict_layers",
     "context_length",
     "embedding_length",
-    "feed_forward_length",
     "expert_used_count",
     "expert_feed_forward_length",
     "vocab_size",
     "rope.dimension_count",
-    "attention.head_count",
-    "attention.head_count_kv",
     "attention.key_length",
     "attention.value_length",
     "attention.kv_lora_rank",
 )
+BY_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
+MOST_LAYERS = 512  # LLAMA_MAX_LAYERS, src/llama-hparams.h
 
 # general.file_type, include/llama.h (enum llama_ftype).
 FILE_TYPES = {
@@ -154,7 +155,8 @@ FILE_TYPES = {
 
 def quantisation(path: Path, header: Header) -> str:
     """The file's quantisation by its own word, else by the type that most of its bytes have."""
-    own = FILE_TYPES.get(header.metadata.get("general.file_type", -1))
+    kind = header.metadata.get("general.file_type")
+    own = FILE_TYPES.get(kind) if isinstance(kind, int) else None
     if own is None:
         if not header.types:
             raise LlamaError(f"{path}: has no tensors, give the file with the weights")
@@ -171,7 +173,7 @@ def _kv(fields: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (latent,) * int(layers), (latent,)
     heads = _per_layer(fields["attention.head_count"], layers)
     kv_heads = _per_layer(fields.get("attention.head_count_kv", fields["attention.head_count"]), layers)
-    default = fields["embedding_length"] // max(1, *heads)
+    default = fields["embedding_length"] // max([1, *heads])
     key, value = fields.get("attention.key_length", default), fields.get("attention.value_length", default)
     return tuple(row for count in kv_heads if count for row in (count * key, count * value)), (key, value)
 
@@ -180,8 +182,16 @@ def _per_layer(value: int | list[int], layers: int) -> list[int]:
     return list(value[:layers]) if isinstance(value, list) else [value] * layers
 
 
+def _vocabulary(path: Path, fields: Mapping[str, Any], meta: Mapping[str, Any]) -> int:
+    """Words, by their number or by the list of them."""
+    words = fields.get("vocab_size", meta.get("tokenizer.ggml.tokens", 0))
+    if not isinstance(words, int):
+        raise LlamaError(f"{path}: tokenizer.ggml.tokens is no list of texts: the file is damaged")
+    return words
+
+
 def _feed_forward(fields: Mapping[str, Any]) -> int:
     """Width of the widest layer; of a mixture, what the experts that are used have together."""
-    dense = max(_per_layer(fields.get("feed_forward_length", 0), 1))
+    dense = max([0, *_per_layer(fields.get("feed_forward_length", 0), fields["block_count"])])
     experts = fields.get("expert_used_count", 0) * fields.get("expert_feed_forward_length", 0)
     return int(max(dense, experts))

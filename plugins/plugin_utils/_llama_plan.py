@@ -153,7 +153,7 @@ def _check(model: Model, wish: Wish) -> None:
         least = 0 if name == "host_cache_mib" else 1
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise LlamaError(f"{name}: {value!r} is no whole number of at least {least}")
-    if wish.kv_type not in KV_TYPES:
+    if wish.kv_type not in tuple(KV_TYPES):  # not by hash: an inventory may give anything
         raise LlamaError(f"kv_type: {wish.kv_type!r} is unknown, allowed are {', '.join(KV_TYPES)}")
     if wish.context > model.context:
         raise LlamaError(f"context: {wish.context} is more than {model.name} was trained for, at most {model.context}")

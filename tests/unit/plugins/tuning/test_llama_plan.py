@@ -80,6 +80,52 @@ def test_layers_without_kv_heads_keep_nothing(tmp_path: Path) -> None:
     assert llama_plan({"path": str(path)}, 4096)["kv_bytes_per_token"] == 4 * 4 * (128 + 32) * 2
 
 
+FIELDS = {"block_count": 4, "context_length": 8192, "embedding_length": 256, "attention.head_count": 4}
+
+
+def file(folder: Path, fields: dict[str, Any], more: dict[str, Any] | None = None) -> dict[str, str]:
+    """A small model with these fields over FIELDS."""
+    metadata = {"general.architecture": "any"} | {f"any.{key}": value for key, value in (FIELDS | fields).items()}
+    path = gguf_files.write(folder / "m", metadata | (more or {}), [("w", (256, 256), gguf_files.F16)])
+    return {"path": str(path)}
+
+
+def test_the_widest_layer_counts(tmp_path: Path) -> None:
+    """OpenELM's feed-forward layers widen from the first to the last."""
+    widest = llama_plan(file(tmp_path, {"feed_forward_length": 65536}), 4096)
+    assert llama_plan(file(tmp_path, {"feed_forward_length": [16, 512, 65536, 0]}), 4096) == widest
+
+
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        *(({key: [4, 4, 4, 4]}, {}) for key in ("block_count", "context_length", "embedding_length")),
+        ({"attention.key_length": [64, 64]}, {}),
+        ({"expert_used_count": 2, "expert_feed_forward_length": [64, 64]}, {}),
+        ({"block_count": 4_000_000_000}, {}),
+        ({}, {"tokenizer.ggml.tokens": [1, 2]}),
+    ],
+)
+def test_numbers_that_no_model_has_are_damage(fields: Any, more: Any, tmp_path: Path) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"/m: .*(the file is damaged|serves at most 512)"):
+        llama_plan(file(tmp_path, fields, more), 4096)
+
+
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        ({"block_count": 0}, {}),
+        ({"attention.head_count": 0}, {}),
+        ({"nextn_predict_layers": 9}, {}),
+        ({"feed_forward_length": []}, {}),
+        ({}, {"general.file_type": [1, 2]}),
+    ],
+)
+def test_a_strange_model_still_has_its_weights(fields: Any, more: Any, tmp_path: Path) -> None:
+    plan = llama_plan(file(tmp_path, fields, more), 4096)
+    assert (plan["weights_mib"], plan["quantisation"]) == (1, "F16")
+
+
 def test_the_largest_quantisation_that_fits_is_taken() -> None:
     assert llama_plan(GLM, 43960, context=65536, slots=2)["quantisation"] == "Q8_0"
     assert llama_plan(GLM, 21487, context=16384, slots=2)["quantisation"] == "Q4_K_M"
@@ -147,6 +193,7 @@ def test_a_smaller_file_is_estimated(tmp_path: Path) -> None:
         (GLM, {"batch": True}, "batch: True is no whole number"),
         (GLM, {"host_cache_mib": -1}, "host_cache_mib: -1"),
         (GLM, {"kv_type": "q3"}, "kv_type: 'q3' is unknown, allowed are f32, f16"),
+        (GLM, {"kv_type": ["f16"]}, "kv_type: ['f16'] is unknown, allowed are f32, f16"),
         ({"path": "/nowhere/x.gguf"}, {}, "/nowhere/x.gguf: No such file"),
     ],
 )
