@@ -39,6 +39,7 @@ class Model:
     source: str  # "header" or "table"
     kv_rows: tuple[int, ...]  # elements of each row of the KV cache that one token adds; K and V of every layer
     kv_widths: tuple[int, ...]  # elements of a head in these rows, of K and V
+    state_bytes: int  # of all recurrent layers, for each slot
     context: int
     embedding: int
     feed_forward: int
@@ -64,6 +65,7 @@ def known(name: str) -> Model:
         source="table",
         kv_rows=per_layer * row["layers"] if row["causal"] else (),
         kv_widths=(width,) if row["causal"] else (),
+        state_bytes=0,
         context=row["context"],
         embedding=row["embedding"],
         feed_forward=row["feed_forward"],
@@ -103,6 +105,7 @@ def from_header(path: Path, header: Header) -> Model:
         source="header",
         kv_rows=rows,
         kv_widths=widths,
+        state_bytes=_state_bytes(fields),
         context=fields["context_length"],
         embedding=fields["embedding_length"],
         feed_forward=_feed_forward(fields),
@@ -127,6 +130,13 @@ NUMBERS = (
     "attention.key_length",
     "attention.value_length",
     "attention.kv_lora_rank",
+    "shortconv.l_cache",
+    "ssm.conv_kernel",
+    "ssm.group_count",
+    "ssm.inner_size",
+    "ssm.state_size",
+    "token_shift_count",
+    "wkv.head_size",
 )
 BY_LAYER = ("feed_forward_length", "attention.head_count", "attention.head_count_kv")
 MOST_LAYERS = 512  # LLAMA_MAX_LAYERS, src/llama-hparams.h
@@ -176,6 +186,25 @@ def _kv(fields: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     default = fields["embedding_length"] // max([1, *heads])
     key, value = fields.get("attention.key_length", default), fields.get("attention.value_length", default)
     return tuple(row for count in kv_heads if count for row in (count * key, count * value)), (key, value)
+
+
+def _state_bytes(fields: Mapping[str, Any]) -> int:
+    """What recurrent layers keep for each slot, as 32-bit numbers: n_embd_r and n_embd_s of src/llama-hparams.cpp.
+
+    Every layer counts but those that are listed with KV heads, so that it is an upper bound where layers alternate by
+    a rule of their architecture.
+    """
+    embedding = fields["embedding_length"]
+    state, inner = fields.get("ssm.state_size", 0), fields.get("ssm.inner_size", 0)
+    convolved = max(0, fields.get("ssm.conv_kernel", 0) - 1)
+    elements = convolved * (inner + 2 * fields.get("ssm.group_count", 0) * state) + inner * state
+    if "shortconv.l_cache" in fields:
+        elements = embedding * max(0, fields["shortconv.l_cache"] - 1)
+    elif "wkv.head_size" in fields:
+        elements = embedding * (fields["wkv.head_size"] + fields.get("token_shift_count", 2))
+    heads = fields.get("attention.head_count_kv")
+    layers = heads[: fields["block_count"]].count(0) if isinstance(heads, list) else fields["block_count"]
+    return int(4 * elements * layers)
 
 
 def _per_layer(value: int | list[int], layers: int) -> list[int]:

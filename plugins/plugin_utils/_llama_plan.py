@@ -109,7 +109,7 @@ def size(model: Model, quantisation: str, wish: Wish) -> dict[str, Any]:
     batch = min(wish.batch, wish.context * wish.slots)
     parts = {
         "weights_mib": ceil(model.sizes[quantisation] / MIB),
-        "kv_mib": ceil(per_token * cells * wish.slots / MIB),
+        "kv_mib": ceil((per_token * cells + model.state_bytes) * wish.slots / MIB),
         "compute_mib": ceil(compute_bytes(model, cells, wish.slots, batch) / MIB),
         "host_cache_mib": wish.host_cache_mib,
         "process_mib": int(table()["runtime"]["process_mib"]),

@@ -96,6 +96,36 @@ def test_the_widest_layer_counts(tmp_path: Path) -> None:
     assert llama_plan(file(tmp_path, {"feed_forward_length": [16, 512, 65536, 0]}), 4096) == widest
 
 
+MAMBA = {"ssm.conv_kernel": 4, "ssm.inner_size": 5120, "ssm.state_size": 16, "ssm.group_count": 0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "stated"),
+    [
+        # Mamba 2.8B: 64 layers of 3 x 5120 and 16 x 5120 numbers.
+        (MAMBA | {"block_count": 64, "attention.head_count": 0}, 64 * 19 * 5120 * 4),
+        # Three recurrent layers of four, whose groups are convolved too; the fourth has KV instead.
+        (
+            MAMBA | {"ssm.group_count": 8, "attention.head_count_kv": [0, 0, 0, 1]},
+            3 * (3 * (5120 + 2 * 8 * 16) + 16 * 5120) * 4 + 512 * 2 * 64 * 2,
+        ),
+        # LFM2 and RWKV.
+        (
+            {"shortconv.l_cache": 3, "attention.head_count_kv": [0, 0, 0, 0], "embedding_length": 65536},
+            4 * 2 * 65536 * 4,
+        ),
+        (
+            {"wkv.head_size": 64, "token_shift_count": 1, "embedding_length": 8192, "attention.head_count": 0},
+            4 * 65 * 8192 * 4,
+        ),
+    ],
+)
+def test_recurrent_layers_keep_a_state_for_each_slot(fields: dict[str, Any], stated: int, tmp_path: Path) -> None:
+    for slots in (1, 4):
+        plan = llama_plan(file(tmp_path, fields), 1 << 20, context=512, slots=slots)
+        assert plan["kv_mib"] == -(-stated * slots // 1024**2) > 0
+
+
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
