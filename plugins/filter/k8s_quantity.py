@@ -25,8 +25,10 @@ author:
 description:
   - Writes a number of units, or another quantity, the way the API server stores it, so that a manifest equals the
     object that it made and a second run changes nothing.
-  - The result has the largest unit that needs no fraction. Nothing is lost but what is finer than one byte with a
-    binary unit, or than one nano with a decimal one, and that is rounded away from zero as the API server does.
+  - The result has the largest unit that needs no fraction. Nothing is lost but what is finer than one nano, and that is
+    rounded away from zero as the API server does.
+  - A part of a byte gets a decimal unit, as the API server does too; V(1.1Ki) is V(1126400m). Round before, where you
+    want whole bytes.
 positional: unit
 options:
   _input:

@@ -83,17 +83,14 @@ def plain(value: Fraction) -> Number:
 def canonical(value: Fraction, binary: bool) -> str:
     """The largest unit that needs no fraction.
 
-    As in the API server, a binary quantity is whole bytes, and one below 1024 is written without a unit.
+    As in the API server (Quantity.CanonicalizeBytes), a binary quantity below 1024 or of a fraction of a byte is
+    written with a decimal unit.
     """
-    whole = Fraction(_away_from_zero(value))
-    if binary and abs(whole) < 1024:
-        return str(whole)
-    units = ("", *BINARY) if binary else (*DECIMAL,)
-    exact = whole if binary else value
-    if exact == 0:
+    if value == 0:
         return "0"
-    # The finest unit of either list always divides: a quantity is whole bytes or whole nanos.
-    return next(f"{exact / factor(unit)}{unit}" for unit in reversed(units) if (exact / factor(unit)).denominator == 1)
+    units = ("", *BINARY) if binary and abs(value) >= 1024 and value.denominator == 1 else (*DECIMAL,)
+    # The finest unit of either list always divides: a quantity is whole nanos.
+    return next(f"{value / factor(unit)}{unit}" for unit in reversed(units) if (value / factor(unit)).denominator == 1)
 
 
 def is_binary(text: str) -> bool:

@@ -60,7 +60,7 @@ def test_write_refuses(value: Any, unit: Any, says: str) -> None:
 
 
 @given(st.integers(-(2**40), 2**40), UNIT)
-def test_writing_loses_nothing_but_parts_of_a_byte_or_a_nano(number: int, unit: str) -> None:
+def test_writing_loses_nothing_but_parts_of_a_nano(number: int, unit: str) -> None:
     exact = Fraction(parse("1", unit)) * number
     if abs(exact) > LARGEST:
         with pytest.raises(AnsibleFilterError, match="beyond"):
@@ -70,13 +70,17 @@ def test_writing_loses_nothing_but_parts_of_a_byte_or_a_nano(number: int, unit: 
 
 
 @given(st.fractions(-(10**6), 10**6), st.booleans())
-def test_canonical_is_stable_and_rounds_away_from_zero(value: Fraction, binary: bool) -> None:
+def test_canonical_is_stable_and_exact(value: Fraction, binary: bool) -> None:
     value = parse(float(value))
     text = canonical(value, binary)
-    again = parse(text)
-    assert canonical(again, binary) == text
-    assert abs(again) >= abs(value)
-    assert abs(again - value) < (1 if binary else Fraction(1, 10**9))
+    assert parse(text) == value
+    assert canonical(parse(text), binary) == text
+
+
+@given(st.floats(-(10**6), 10**6))
+def test_what_is_finer_than_a_nano_is_rounded_away_from_zero(value: float) -> None:
+    exact, rounded = Fraction(repr(value)), parse(value)
+    assert abs(exact) <= abs(rounded) < abs(exact) + Fraction(1, 10**9)
 
 
 @given(st.integers(1, 2**62), st.booleans())
