@@ -68,7 +68,7 @@ class Overrides:
 
 def one_of(path: str, key: Any, allowed: Collection[Any]) -> None:
     """Raise unless `key` is one of those."""
-    if key not in allowed:
+    if key not in tuple(allowed):  # not by hash: an inventory may give anything
         raise TuningError(f"{path}: {key!r} is unknown, allowed are {', '.join(map(str, allowed))}")
 
 
@@ -124,7 +124,7 @@ def read_overrides(given: Any) -> Overrides:
 
 
 def _profile_name(path: str, value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value:
         raise TuningError(f"{path}: {value!r} is no name of a profile")
     return value
 
@@ -132,6 +132,7 @@ def _profile_name(path: str, value: Any) -> str:
 def _profiles(path: str, value: Any) -> Mapping[str, Mapping[str, Any]]:
     allowed = ("like", *load()["profiles"]["default"])
     for name, profile in mapping(path, value).items():
+        _profile_name(path, name)
         for key, number in mapping(f"{path}.{name}", profile).items():
             one_of(f"{path}.{name}", key, allowed)
             if key != "like":

@@ -30,6 +30,7 @@ FACTS: dict[str, Any] = {"memory_mib": 31950, "cores": 8, "has_avx2": True, "sto
         (FACTS | {"cores": True}, "facts.cores: True is no whole number"),
         (FACTS | {"nominal_mib": 30000}, "facts.nominal_mib: 30000 is less than memory_mib, 31950"),
         (FACTS | {"allocatable_mib": 31951}, "facts.allocatable_mib: 31951 is more than memory_mib, 31950"),
+        (FACTS | {"environment": ["local"]}, "facts.environment: ['local'] is unknown, allowed are local"),
         (FACTS | {"environment": "cloud"}, "facts.environment: 'cloud' is unknown, allowed are local, kubernetes"),
         (FACTS | {"has_avx2": "yes"}, "facts.has_avx2: 'yes' is neither true nor false"),
         (
@@ -80,9 +81,13 @@ def test_a_refusal_counts_from_the_whole_machine_down() -> None:
         ({"postgres_shared_buffers_percent": 51}, "shares of Postgres' own limit are"),
         ({"profile": "huge"}, "overrides.profile: 'huge' is unknown, allowed are default, low_memory"),
         ({"profile": 4}, "overrides.profile: 4 is no name"),
+        ({"profile": ""}, "overrides.profile: '' is no name"),
+        ({"profiles": {4: {}}}, "overrides.profiles: 4 is no name"),
+        ({"profiles": {"a": {"like": ["b"]}}, "profile": "a"}, "overrides.profiles.a.like: ['b'] is unknown"),
         ({"profiles": {"a": {"like": "b"}}, "profile": "a"}, "overrides.profiles.a.like: 'b' is unknown"),
         ({"profiles": {"a": {"like": "a"}}, "profile": "a"}, "overrides.profiles.a.like: a circle, a -> a"),
         ({"profiles": {"a": {"ram": 4}}}, "overrides.profiles.a: 'ram' is unknown, allowed are like, postgres_percent"),
+        ({"extract_engine": []}, "overrides.extract_engine: [] is unknown, allowed are text, layout"),
         ({"extract_engine": "ocr"}, "overrides.extract_engine: 'ocr' is unknown, allowed are text, layout"),
         ({"without": "chat"}, "overrides.without: 'chat' is no list of components"),
         ({"without": ["nats"]}, "overrides.without: 'nats' is unknown, allowed are embedder, chat, enrich"),
@@ -116,6 +121,8 @@ def test_overrides(overrides: dict[str, Any], says: str) -> None:
 def test_preset() -> None:
     with pytest.raises(AnsibleFilterError, match="preset: 'all' is unknown, allowed are core, full"):
         tuning_profile(FACTS, "all")
+    with pytest.raises(AnsibleFilterError, match=r"preset: \['core'\] is unknown, allowed are core, full"):
+        tuning_profile(FACTS, ["core"])
 
 
 @pytest.mark.parametrize(
