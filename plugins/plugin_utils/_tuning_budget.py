@@ -31,6 +31,10 @@ class Budget:
     reserved_m: int
     requests_m: int
 
+    @property
+    def physical_mib(self) -> int:
+        return self.reserved_mib + self.headroom_mib + self.inference_mib + self.hold_mib
+
 
 def budget(machine: Machine, profile: Profile, overrides: Overrides) -> Budget:
     """The budget of a machine.

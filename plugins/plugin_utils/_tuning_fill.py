@@ -120,8 +120,7 @@ def _check_floors(rows: Sequence[Row], budget: Budget, preset: str) -> None:
     needed = sum(terms.values())
     if "hold" in short:
         there = (
-            f"physical {budget.reserved_mib + budget.headroom_mib + budget.inference_mib + budget.hold_mib}"
-            f" - host {budget.reserved_mib} - headroom {budget.headroom_mib}"
+            f"physical {budget.physical_mib} - host {budget.reserved_mib} - headroom {budget.headroom_mib}"
             + (f" - inference {budget.inference_mib}" if budget.inference_mib else "")
             + f" = {budget.hold_mib} MiB"
         )
@@ -132,7 +131,7 @@ def _check_floors(rows: Sequence[Row], budget: Budget, preset: str) -> None:
     raise TuningError(
         f"preset {preset} does not fit: {there}, but the least sizes are "
         + " + ".join(f"{name} {size}" for name, size in terms.items())
-        + f" = {needed} MiB, {needed - have} MiB too much. {_advice(rows, preset, terms)}"
+        + f" = {needed} MiB, {needed - have} MiB too much. {_advice(rows, budget, preset, terms, needed - have)}"
     )
 
 
@@ -147,13 +146,16 @@ def _check_cpu(rows: Sequence[Row], budget: Budget) -> None:
         )
 
 
-def _advice(rows: Sequence[Row], preset: str, terms: dict[str, int]) -> str:
+def _advice(rows: Sequence[Row], budget: Budget, preset: str, terms: dict[str, int], missing: int) -> str:
     """What to switch off, with what it frees."""
     data = load()
     optional = [name for name in terms if data["components"][name].get("optional")]
     advice = []
     if optional:
         advice.append("overrides.without: " + ", ".join(f"{name} (frees {terms[name]})" for name in optional))
+    if budget.inference_mib > missing:
+        less = (budget.inference_mib - missing) * 100 // budget.physical_mib
+        advice.append(f"ollama_vram_percent: {less} (models get {budget.inference_mib} MiB of unified memory)")
     extract = next(row for row in rows if row.name == "extract")
     text = data["engines"]["text"]["floor_mib"]
     if extract.floor_mib > text:

@@ -68,6 +68,24 @@ def test_a_refusal_counts_from_the_whole_machine_down() -> None:
     assert physical == 4096 == host + headroom + inference + left and min(host, headroom, inference) > 0
 
 
+@pytest.mark.parametrize("more", [{}, {"allocatable_mib": 7000}])
+def test_a_refusal_of_unified_memory_says_how_much_of_it_models_may_have(more: dict[str, int]) -> None:
+    """A Jetson Orin with 8 GB: switching components off frees too little."""
+    facts = {"memory_mib": 7620, "cores": 6, "has_neon": True, "gpu": {"present": True, "is_jetson": True}} | more
+    with pytest.raises(AnsibleFilterError, match=r"models get 5334 MiB of unified memory") as caught:
+        tuning_profile(facts)
+    found = re.search(r"ollama_vram_percent: (\d+) ", str(caught.value))
+    assert found
+    percent = int(found[1])
+    assert tuning_profile(facts, "core", {"ollama_vram_percent": percent})["inference"]["budget_mib"] > 0
+    with pytest.raises(AnsibleFilterError):
+        tuning_profile(facts, "core", {"ollama_vram_percent": percent + 1})
+    # Where the models' memory would not be enough either, it is no advice.
+    with pytest.raises(AnsibleFilterError) as caught:
+        tuning_profile(facts | {"memory_mib": 4096, "allocatable_mib": 4096})
+    assert "ollama" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
