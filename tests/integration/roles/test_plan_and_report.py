@@ -32,6 +32,20 @@ def test_the_plan_is_printed_and_written_and_an_override_moves_it(plays: Plays) 
     assert share[1] < share[0]
 
 
+def test_the_percentages_of_the_specification_are_read_and_nothing_is_guessed(plays: Plays) -> None:
+    hosts = plays.inventory({"hosts": {"here": local(k3s_reserved_memory_percent=20)}})
+    file = plays.folder / "plan.json"
+    more = ("-e", "k3s_reserved_cpu_percent=50", "-e", "jetstream_memory_max_percent=1.5")
+    plays.run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={file}", *more)
+    plan = json.loads(file.read_text())["here"]
+    moved = {line["path"]: line["inputs"] for line in plan["explain"]}
+    reserved = plan["node"]["reserved_mib"] / moved["node.reserved_mib"]["memory_mib"]
+    assert (round(reserved, 3), plan["node"]["reserved_mcpu"]) == (0.2, plan["basis"]["cores"] * 500)
+    assert moved["components.nats.limit.memory_mib"]["jetstream_percent"] == 1.5
+    refused = plays.run("homelab.ai.plan", hosts, "-e", "postgres_ram_percent=40%").output
+    assert "overrides.postgres_percent: '40%' is no percentage from 0 to 100" in refused
+
+
 def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
     small = {"floor_mib": {"postgres": 10_000_000}}
     hosts = plays.inventory({"hosts": {"here": local(homelab_tuning_overrides=small)}})
