@@ -30,26 +30,30 @@ def share_out(ledger: Ledger, machine: Machine, profile: Profile, overrides: Ove
     rule = load()["storage"]
     total = rule["default_gib"] if machine.storage_gib is None else machine.storage_gib
     table = reservations(machine, overrides, chosen)
-    most = total * rule["reserved_max_percent"] // 100
-    reserved = min(sum(table.values()), most)
+    # On a small disk our own rows give way. What an inventory says is taken as it is.
+    said = sum(size for name, size in table.items() if name in overrides.storage_reserved_gib)
+    own = sum(table.values()) - said
+    most = max(0, total - said) * rule["reserved_max_percent"] // 100
+    reserved = said + min(own, most)
     usable = total - reserved
     if usable < rule["least_usable_gib"]:
         raise TuningError(
-            f"facts.storage.total_gib: {total} GiB - {reserved} GiB reserved (at most {rule['reserved_max_percent']} "
-            f"%) leaves {usable} GiB, at least {rule['least_usable_gib']} GiB are needed: use a larger disk"
+            f"facts.storage.total_gib: {total} GiB - {reserved} GiB reserved leaves {usable} GiB, at least "
+            f"{rule['least_usable_gib']} GiB are needed: use a larger disk or lower overrides.storage_reserved_gib"
         )
     disk = {"storage.total_gib": total, "reserved_gib": reserved, "usable_gib": usable}
     for component, key in SHARES.items():
         _volume(ledger, component, key, profile, disk)
     for component in ("oxigraph", "openobserve"):
         if component in table:
-            scaled = min(table[component], table[component] * most // sum(table.values()))
+            row = table[component]
+            scaled = row if component in overrides.storage_reserved_gib else min(row, row * most // own)
             ledger.put(
                 f"components.{component}.storage_gib",
                 scaled,
-                "its row of the reservation table, all rows scaled down to half of a small disk",
-                {"storage.total_gib": total, "row_gib": table[component], "table_gib": sum(table.values())},
-                "storage.total_gib" if scaled < table[component] else f"overrides.storage_reserved_gib.{component}",
+                "its row of the reservation table, rows that nobody set scaled down to half of a small disk",
+                {"storage.total_gib": total, "row_gib": row, "table_gib": own, "said_gib": said},
+                "storage.total_gib" if scaled < row else f"overrides.storage_reserved_gib.{component}",
             )
     if machine.hdd_gib:
         disk = {"storage.hdd_gib": machine.hdd_gib, "usable_gib": machine.hdd_gib}

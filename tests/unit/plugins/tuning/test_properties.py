@@ -75,6 +75,11 @@ def test_what_is_given_out_is_there(facts: dict[str, Any], preset: str, override
     volumes = {name: part["storage_gib"] for name, part in tuning["components"].items() if "storage_gib" in part}
     second = volumes.pop("garage-hdd", 0) + volumes.pop("backups", 0)
     assert second <= disk.get("hdd_gib", 0)
+    reserved = DATA["storage"]["reserved_gib"]
+    left_out = {"images_kubernetes" if facts["environment"] == "local" else "images_local"}
+    left_out |= {"openobserve"} - components.keys()
+    table = sum(size for name, size in reserved.items() if name not in left_out)
+    assert sum(volumes[name] for name in ("garage", "nats", "postgres")) <= total - min(table, total // 2)
     assert sum(volumes.values()) <= total
     store = tuning["components"]["nats"]["settings"]["max_file_store_mib"]
     assert sum(tuning["streams"].values()) <= store * MIB

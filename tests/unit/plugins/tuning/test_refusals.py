@@ -126,6 +126,8 @@ def test_a_refusal_of_unified_memory_says_how_much_of_it_models_may_have(more: d
         ({"settings": {"postgres": {"work_mem_mib": 150}}}, "80 connections and 8 workers with work_mem 150"),
         ({"settings": {"nats": {"max_file_store_mib": 900000}}}, "is more than 90 % of the volume of 33 GiB"),
         ({"settings": {"nats": {"max_file_store_mib": 4}}}, "stream KG: less than 1 MiB of a file store of 4 MiB"),
+        ({"storage_reserved_gib": {"os": 185}}, "200 GiB - 192 GiB reserved leaves 8 GiB, at least 10 GiB are needed"),
+        ({"storage_reserved_gib": {"os": 300}}, "200 GiB - 300 GiB reserved leaves -100 GiB"),
         ({"hpa_threshold_percent": 101}, "overrides.hpa_threshold_percent: 101 is more than 100 %"),
         ({"cpu_floor_m": {"chat": 9000}}, "processors do not suffice: 8000 m - host 800 m = 7200 m, but"),
     ],
@@ -167,6 +169,8 @@ def test_preset() -> None:
         ({"streams_gib": {"INGEST": 1}}, "streams.INGEST", 1024**3),
         ({"storage_reserved_gib": {"oxigraph": 7}}, "components.oxigraph.storage_gib", 7),
         ({"garage_percent": 50}, "components.garage.storage_gib", 84),
+        # 200 - 150 - 16 for images, models and oxigraph; none of the 150 GiB is lost to the limit for our own rows.
+        ({"storage_reserved_gib": {"os": 150}}, "components.garage.storage_gib", 23),
     ],
 )
 def test_an_override_goes_before_the_data(overrides: dict[str, Any], path: str, value: Any) -> None:
