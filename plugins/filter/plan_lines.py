@@ -49,7 +49,8 @@ _value:
 
 def plan_lines(tuning: Mapping[str, Any], name: str) -> list[str]:
     """Lines of one machine's plan. Raises AnsibleFilterError for what is no homelab_tuning."""
-    if not isinstance(tuning, Mapping) or not {"basis", "node", "components", "streams", "explain"} <= tuning.keys():
+    needed = {"profile", "basis", "node", "components", "streams", "explain", "warnings"}
+    if not isinstance(tuning, Mapping) or not needed <= tuning.keys():
         raise AnsibleFilterError(
             f"homelab.ai.plan_lines: {type(tuning).__name__} is no result of homelab.ai.tuning_profile"
         )

@@ -14,6 +14,14 @@ from typing import Any
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import FACTS
 
 GIB = 1024
+MORE = {
+    "memory_mib": "more memory",
+    "nominal_mib": "more memory",
+    "allocatable_mib": "more allocatable memory",
+    "cores": "more cores",
+    "storage.total_gib": "a larger disk",
+    "storage.hdd_gib": "a larger hard disk",
+}
 
 
 def size(mib: float) -> str:
@@ -28,10 +36,13 @@ def bindings(tuning: Mapping[str, Any]) -> dict[str, str]:
 
 def more(binding: str) -> str:
     """How to move a number that `binding` holds."""
-    fact = binding.split(".")[0]
-    if fact in FACTS:
-        return {"memory_mib": "more memory", "cores": "more cores"}.get(fact, binding)
-    return f"homelab_tuning_overrides: {binding.removeprefix('overrides.')}"
+    return " and ".join(dict.fromkeys(map(_more, binding.split(" and "))))
+
+
+def _more(name: str) -> str:
+    if name.split(".")[0] in FACTS:
+        return MORE.get(name, name)
+    return f"homelab_tuning_overrides: {name.removeprefix('overrides.')}"
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -59,7 +70,8 @@ def plan_lines(name: str, tuning: Mapping[str, Any]) -> list[str]:
     for component, given in tuning["components"].items():
         replicas, disk = given.get("replicas"), given.get("storage_gib")
         limit = given.get("limit")
-        path = f"components.{component}.limit.memory_mib"
+        # Memory binds what runs, the disk what is only a place, and an override what is switched off.
+        paths = (f"components.{component}.{key}" for key in ("limit.memory_mib", "storage_gib", "replicas.max"))
         rows.append(
             (
                 component,
@@ -68,9 +80,7 @@ def plan_lines(name: str, tuning: Mapping[str, Any]) -> list[str]:
                 f"{limit['cpu_m'] / 1000:g}" if limit else "-",
                 f"{replicas['min']}-{replicas['max']}" if replicas else "1" if limit else "-",
                 f"{disk:g} GiB" if disk else "-",
-                more(moved[path])
-                if path in moved
-                else more(moved.get(f"components.{component}.storage_gib", "storage")),
+                next((more(moved[path]) for path in paths if path in moved), "-"),
             )
         )
     lines += [f"  {row}" for row in table(rows)]

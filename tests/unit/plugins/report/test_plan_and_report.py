@@ -14,6 +14,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.ai.plugins.filter.fleet_report import fleet_report
 from ansible_collections.homelab.ai.plugins.filter.plan_lines import plan_lines
+from ansible_collections.homelab.ai.plugins.plugin_utils._plan import more
 from ansible_collections.homelab.ai.plugins.plugin_utils._report import shares
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
 from hypothesis import example, given
@@ -78,8 +79,35 @@ def test_the_plan_shows_each_component_with_its_binding_and_the_warnings() -> No
     assert set(TUNING["components"]) <= rows.keys()
     assert "more memory" in rows["postgres"] and "floor_mib.chunk" in rows["chunk"]
     assert any("emmc" in line and "warning" in line for line in lines)
-    with pytest.raises(AnsibleFilterError, match="is no result of"):
-        plan_lines({"components": {}}, "pc")
+    for missing in ("components", "profile", "warnings"):
+        with pytest.raises(AnsibleFilterError, match="is no result of"):
+            plan_lines({key: value for key, value in TUNING.items() if key != missing}, "pc")
+
+
+def test_the_plan_says_what_moves_disks_and_what_is_switched_off() -> None:
+    facts = FACTS | {"storage": {"total_gib": 512, "hdd_gib": 4000}}
+    lines = plan_lines(tune(facts, "core", {"without": ["chat"]}), "pc")
+    rows = {line.split()[0]: re.split(r"  +", line.strip())[-1] for line in lines}
+    assert rows["chat"] == "homelab_tuning_overrides: without"
+    assert rows["garage-hdd"] == rows["backups"] == "a larger hard disk"
+    # An inventory may write the sizes itself, without a word of explanation.
+    assert any(re.fullmatch(r"  postgres .* -", line) for line in plan_lines(TUNING | {"explain": []}, "pc"))
+
+
+@pytest.mark.parametrize(
+    ("binding", "says"),
+    [
+        ("memory_mib", "more memory"),
+        ("nominal_mib", "more memory"),
+        ("memory_mib and allocatable_mib", "more memory and more allocatable memory"),
+        ("allocatable_mib and cores", "more allocatable memory and more cores"),
+        ("overrides.ollama_vram_percent and cores", "homelab_tuning_overrides: ollama_vram_percent and more cores"),
+        ("storage.total_gib", "a larger disk"),
+        ("gpu.devices", "gpu.devices"),
+    ],
+)
+def test_what_gives_more_is_said_in_words(binding: str, says: str) -> None:
+    assert more(binding) == says
 
 
 def test_shares_add_up_to_the_machine() -> None:
