@@ -156,7 +156,7 @@ def _without(path: str, value: Any) -> tuple[str, ...]:
         raise TuningError(f"{path}: {value!r} is no list of components")
     for name in value:
         one_of(path, name, optional_components())
-    return tuple(value)
+    return tuple(dict.fromkeys(value))
 
 
 def optional_components() -> list[str]:

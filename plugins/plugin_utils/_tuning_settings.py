@@ -17,6 +17,9 @@ from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_ledger import L
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_postgres import Postgres
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_rows import Row
 
+# Bounds that a component sets itself, in MiB. Postgres' are checked together, in their worst case.
+BELOW_LIMIT = (("nats", "gomemlimit_mib"), ("nats", "max_memory_store_mib"), ("extract", "max_rss_mib"))
+
 
 class Settings:
     """Writes settings; what the inventory says goes before every rule."""
@@ -37,6 +40,18 @@ class Settings:
         self.threads()
         self.extract()
         self.embed()
+        for component, key in BELOW_LIMIT:
+            self.check_below_limit(component, key)
+
+    def check_below_limit(self, component: str, key: str) -> None:
+        """Raises TuningError where an inventory's setting takes more memory than the component has."""
+        sized = self.ledger.tree["components"][component]
+        value, limit = sized["settings"][key], sized["limit"]["memory_mib"]
+        if value > limit:
+            raise TuningError(
+                f"{setting(component, key)}: {value} MiB is more than the memory limit, {limit} MiB: lower it or raise "
+                f"overrides.floor_mib.{component}"
+            )
 
     def put(self, component: str, key: str, value: Any, rule: str, inputs: Mapping[str, Any], binding: str) -> None:
         said = self.overrides.settings.get(component, {})

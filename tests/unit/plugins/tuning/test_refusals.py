@@ -128,6 +128,12 @@ def test_a_refusal_of_unified_memory_says_how_much_of_it_models_may_have(more: d
         ({"settings": {"nats": {"max_file_store_mib": 4}}}, "stream KG: less than 1 MiB of a file store of 4 MiB"),
         ({"storage_reserved_gib": {"os": 185}}, "200 GiB - 192 GiB reserved leaves 8 GiB, at least 10 GiB are needed"),
         ({"storage_reserved_gib": {"os": 300}}, "200 GiB - 300 GiB reserved leaves -100 GiB"),
+        (
+            {"settings": {"nats": {"gomemlimit_mib": 1598}}},
+            "overrides.settings.nats.gomemlimit_mib: 1598 MiB is more than the memory limit, 1597 MiB: lower it or",
+        ),
+        ({"settings": {"nats": {"max_memory_store_mib": 9999}}}, "overrides.settings.nats.max_memory_store_mib: 9999"),
+        ({"settings": {"extract": {"max_rss_mib": 1025}}}, "1024 MiB: lower it or raise overrides.floor_mib.extract"),
         ({"hpa_threshold_percent": 101}, "overrides.hpa_threshold_percent: 101 is more than 100 %"),
         ({"cpu_floor_m": {"chat": 9000}}, "processors do not suffice: 8000 m - host 800 m = 7200 m, but"),
     ],
@@ -160,6 +166,7 @@ def test_preset() -> None:
         ({"max_replicas": {"extract": 1}}, "components.extract.replicas.max", 1),
         ({"max_replicas": {"graph": 5}}, "components.graph.replicas.max", 5),
         ({"settings": {"chat": {"context": 4096}}}, "components.chat.settings.context", 4096),
+        ({"settings": {"nats": {"gomemlimit_mib": 1597}}}, "components.nats.settings.gomemlimit_mib", 1597),
         ({"settings": {"nats": {"max_file_store_mib": 1024}}}, "components.nats.settings.max_file_store_mib", 1024),
         ({"k3s_reserved_memory_percent": 20}, "node.reserved_mib", 6390),
         ({"k3s_reserved_cpu_percent": 25}, "node.reserved_mcpu", 2000),
@@ -211,6 +218,11 @@ def test_warnings() -> None:
     assert [line.startswith(start) for line, start in zip(found, starts, strict=True)] == [True] * 5
     small = tuning_profile(FACTS | {"memory_mib": 6000, "allocatable_mib": 3300})["warnings"]
     assert any("no more allocatable memory is left" in line for line in small)
+
+
+def test_switched_off_twice_is_switched_off() -> None:
+    once, twice = (tuning_profile(FACTS, "core", {"without": ["chat"] * times}) for times in (1, 2))
+    assert once == twice
 
 
 def test_facts_and_overrides_are_left_alone() -> None:
