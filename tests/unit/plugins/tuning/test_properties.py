@@ -147,7 +147,10 @@ def test_more_memory_never_yields_less(
 @settings(SLOW, max_examples=1500)
 @given(machines(st.integers(24 * 1024, 1024 * 1024)), PRESETS)
 def test_postgres_has_two_fifths_of_memory(facts: dict[str, Any], preset: str) -> None:
-    """5: from 24 GiB allocatable up, with the default profile. A GPU's unified memory has another owner."""
+    """5: from 24 GiB allocatable up, with the default profile, where the node gives out three quarters of its memory.
+
+    Where it gives out less, all shares fall together (docs/deviations.md). A GPU's unified memory has another owner.
+    """
     facts.pop("gpu", None)
     if "allocatable_mib" in facts:
         facts["allocatable_mib"] = max(facts["allocatable_mib"], facts["memory_mib"] * 3 // 4, 24 * 1024)
