@@ -21,6 +21,9 @@ from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_rows import row
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_settings import Settings
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_storage import share_out
 
+MODEL_SERVERS = ("embedder", "chat")
+SIZED_BY = {"context", "slots", "batch", "quantisation"}  # settings on which the memory of a model server depends
+
 
 def tune(facts: Any, preset: str, overrides: Any) -> dict[str, Any]:
     """The homelab_tuning dictionary of a machine. Raises TuningError."""
@@ -71,6 +74,13 @@ def warnings(machine: Machine, room: Budget, filled: Fill, overrides: Overrides)
             f"{min(filled.left_hold_mib, filled.left_requests_mib)} MiB are left: the next replica of {filled.waiting} "
             f"needs more {_kind(filled.short[filled.waiting])}"
         )
+    for component in MODEL_SERVERS:
+        said = overrides.settings.get(component, {}).keys() & SIZED_BY
+        if said and component not in overrides.floor_mib and component not in overrides.without:
+            found.append(
+                f"{component} may take more than its limit with other {', '.join(sorted(said))}: set "
+                f"overrides.floor_mib.{component} to what homelab.ai.llama_plan says of its model"
+            )
     for component in overrides.without:
         found.append(f"{component} is switched off (overrides.without)")
     return found

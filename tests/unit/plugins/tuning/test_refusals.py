@@ -220,6 +220,18 @@ def test_warnings() -> None:
     assert any("no more allocatable memory is left" in line for line in small)
 
 
+def test_a_model_server_with_settings_of_its_own_needs_a_floor_of_its_own() -> None:
+    """Two slots of 8192 tokens take 767 MiB by llama_plan; the floor of 565 is for 2048."""
+    said: dict[str, Any] = {"settings": {"chat": {"context": 8192, "slots": 2}}}
+    (warning,) = tuning_profile(FACTS, "core", said)["warnings"]
+    assert warning.startswith(
+        "chat may take more than its limit with other context, slots: set overrides.floor_mib.chat"
+    )
+    assert tuning_profile(FACTS, "core", said | {"floor_mib": {"chat": 882}})["warnings"] == []
+    assert tuning_profile(FACTS, "core", {"settings": {"chat": {"threads": 2}}})["warnings"] == []
+    assert len(tuning_profile(FACTS, "core", said | {"without": ["chat"]})["warnings"]) == 1
+
+
 def test_switched_off_twice_is_switched_off() -> None:
     once, twice = (tuning_profile(FACTS, "core", {"without": ["chat"] * times}) for times in (1, 2))
     assert once == twice
