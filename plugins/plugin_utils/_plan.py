@@ -9,16 +9,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
-from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import FACTS
-
 GIB = 1024
+# Ansible prints a line of a list with 11 characters around it: 80 columns hold the rest.
+WIDTH = 69
 MORE = {
     "memory_mib": "more memory",
     "nominal_mib": "more memory",
     "allocatable_mib": "more allocatable memory",
     "cores": "more cores",
+    "has_avx2": "AVX2",
+    "has_neon": "NEON",
+    "gpu.devices": "a larger GPU",
     "storage.total_gib": "a larger disk",
     "storage.hdd_gib": "a larger hard disk",
 }
@@ -35,14 +39,35 @@ def bindings(tuning: Mapping[str, Any]) -> dict[str, str]:
 
 
 def more(binding: str) -> str:
-    """How to move a number that `binding` holds."""
-    return " and ".join(dict.fromkeys(map(_more, binding.split(" and "))))
+    """How to move a number that `binding` holds: what to buy, or a key of homelab_tuning_overrides."""
+    return " and ".join(
+        MORE.get(part, part.removeprefix("overrides.").split(".")[0]) for part in binding.split(" and ")
+    )
 
 
-def _more(name: str) -> str:
-    if name.split(".")[0] in FACTS:
-        return MORE.get(name, name)
-    return f"homelab_tuning_overrides: {name.removeprefix('overrides.')}"
+def replicas(given: Mapping[str, Any]) -> int:
+    """Processes of a component at its largest."""
+    return int(given.get("replicas", {}).get("max", 1))
+
+
+def more_replicas(tuning: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What would give another replica, with the components that wait for it."""
+    moved = bindings(tuning)
+    found: dict[str, list[str]] = {}
+    for component, given in tuning["components"].items():
+        binding = moved.get(f"components.{component}.replicas.max")
+        if binding and replicas(given):
+            found.setdefault(more(binding), []).append(component)
+    return found
+
+
+def models(tuning: Mapping[str, Any]) -> str:
+    """What the model server of a GPU may take, as a sentence; empty without a GPU."""
+    inference = tuning["inference"]
+    if not inference.get("budget_mib"):
+        return ""
+    place = "this memory" if inference["accelerator"] == "unified" else "the GPU's own memory"
+    return f"models on the GPU may take {size(inference['budget_mib'])} of {place} (ollama_vram_percent)"
 
 
 def table(rows: list[tuple[str, ...]]) -> list[str]:
@@ -58,34 +83,44 @@ def table(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def plan_lines(name: str, tuning: Mapping[str, Any]) -> list[str]:
-    """The plan of one machine, a line each."""
+    """The plan of one machine, a line each, none longer than WIDTH where words allow."""
     basis, node = tuning["basis"], tuning["node"]
-    moved = bindings(tuning)
-    lines = [
-        f"{name}: profile {tuning['profile']} ({basis['source']}), {size(basis['nominal_mib'])} nominal, "
-        f"{size(basis['allocatable_mib'])} to give out, {basis['cores']} cores",
-        f"  the host keeps {size(node['reserved_mib'])} and {node['reserved_mcpu'] / 1000:g} cores",
+    streams = ", ".join(f"{stream} {size(bytes_ / 2**20)}" for stream, bytes_ in tuning["streams"].items())
+    prose = [
+        f"{name}: profile {tuning['profile']} ({basis['source']})",
+        f"{size(basis['nominal_mib'])} nominal, {size(basis['allocatable_mib'])} to give out, {basis['cores']} cores",
+        f"the host keeps {size(node['reserved_mib'])} and {node['reserved_mcpu'] / 1000:g} cores",
+        models(tuning),
     ]
-    rows: list[tuple[str, ...]] = [("component", "request", "limit", "cores", "replicas", "disk", "more by")]
+    notes = [f"another {', '.join(names)} by {what}" for what, names in more_replicas(tuning).items()]
+    notes.append("names with _: homelab_tuning_overrides, as {floor_mib: {chat: 900}}")
+    notes.append(f"streams: {streams}")
+    notes += [f"warning: {warning}" for warning in tuning["warnings"]]
+    return [*_wrapped(prose), *table(_rows(tuning)), *_wrapped(notes)]
+
+
+def _rows(tuning: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    moved = bindings(tuning)
+    rows: list[tuple[str, ...]] = [("component", "request", "limit", "cores", "disk", "more by")]
     for component, given in tuning["components"].items():
-        replicas, disk = given.get("replicas"), given.get("storage_gib")
-        limit = given.get("limit")
-        # Memory binds what runs, the disk what is only a place, and an override what is switched off.
-        paths = (f"components.{component}.{key}" for key in ("limit.memory_mib", "storage_gib", "replicas.max"))
+        disk, number = given.get("storage_gib"), replicas(given)
+        shown = f"{disk:g} GiB" if disk else "-"
+        if "limit" not in given:
+            held = moved.get(f"components.{component}.storage_gib", "without" if number == 0 else "")
+            rows.append((component, "-", "-", "-", shown, more(held) or "-"))
+            continue
         rows.append(
             (
-                component,
-                size(given["request"]["memory_mib"]) if limit else "-",
-                size(limit["memory_mib"]) if limit else "-",
-                f"{limit['cpu_m'] / 1000:g}" if limit else "-",
-                f"{replicas['min']}-{replicas['max']}" if replicas else "1" if limit else "-",
-                f"{disk:g} GiB" if disk else "-",
-                next((more(moved[path]) for path in paths if path in moved), "-"),
+                f"{component} x{number}" if number > 1 else component,
+                size(given["request"]["memory_mib"]),
+                size(given["limit"]["memory_mib"]),
+                f"{given['limit']['cpu_m'] / 1000:g}",
+                shown,
+                more(moved.get(f"components.{component}.limit.memory_mib", "")) or "-",
             )
         )
-    lines += [f"  {row}" for row in table(rows)]
-    lines += [
-        f"  streams: {', '.join(f'{stream} {size(bytes_ / 2**20)}' for stream, bytes_ in tuning['streams'].items())}"
-    ]
-    lines += [f"  warning: {warning}" for warning in tuning["warnings"]]
-    return lines
+    return rows
+
+
+def _wrapped(lines: list[str]) -> list[str]:
+    return [part for line in lines for part in wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)]

@@ -49,7 +49,10 @@ def test_the_percentages_of_the_specification_are_read_and_nothing_is_guessed(pl
 def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
     small = {"floor_mib": {"postgres": 10_000_000}}
     hosts = plays.inventory({"hosts": {"here": local(homelab_tuning_overrides=small)}})
-    assert "does not fit" in plays.run("homelab.ai.plan", hosts).output
+    file = plays.folder / "plan.json"
+    assert "does not fit" in plays.run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={file}").output
+    # The reason alone, without Ansible's words around it.
+    assert json.loads(file.read_text())["here"]["problem"].startswith("preset core does not fit: physical ")
     wrong = plays.inventory({"hosts": {"here": local(homelab_tuning_overrides={"postgres_prozent": 3})}})
     assert "postgres_prozent" in plays.run("homelab.ai.plan", wrong).output
     local_run = plays.run("homelab.ai.local", hosts, "-e", "homelab_local_hosts=here", "--check", expect=2)
