@@ -59,6 +59,18 @@ def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
     assert "does not fit" in local_run.output
 
 
+def test_a_model_without_memory_is_refused_where_this_machine_would_run_it(plays: Plays) -> None:
+    without = {"homelab_tuning_overrides": {"without": ["chat"]}}
+    play = ("homelab.ai.local", plays.inventory({"hosts": {"here": local(**without)}}))
+    said = plays.run(*play, "-e", "homelab_local_hosts=here", "--check", expect=2).output
+    assert "no memory for chat (homelab_tuning_overrides.without)" in said and "base_url" in said
+    # Served elsewhere it needs none: the next complaint is about its key.
+    server = {"base_url": "http://127.0.0.1:1/v1", "model": "m", "api_key_file": "/srv/no-such.key"}
+    hosts = plays.inventory({"hosts": {"here": local(**without, local_stack_chat=server)}})
+    said = plays.run(play[0], hosts, "-e", "homelab_local_hosts=here", "--check", expect=2).output
+    assert "local_stack_chat.api_key_file is /srv/no-such.key" in said
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page (Debian: apt-get install chromium)")
 def test_a_browser_draws_the_report_on_a_phone_without_scrolling_sideways(plays: Plays) -> None:
     hosts = plays.inventory({"hosts": {"here": local(homelab_zone="desk"), "gone": GONE}})
