@@ -59,6 +59,31 @@ def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
     assert "does not fit" in local_run.output
 
 
+@pytest.mark.parametrize("place", ["machine", "controller"])
+def test_the_report_has_the_links_wherever_the_audit_has_written_them(plays: Plays, place: str) -> None:
+    folders = {"machine": plays.folder / "facts.d", "controller": plays.folder / "kept" / "here"}
+    folders[place].mkdir(parents=True)
+    tailnet = {"path": "relayed", "via": "fra"}
+    latency = {"method": "icmp", "sent": 1, "received": 1, "loss_percent": 0.0, "mean_ms": 31.5, "jitter_ms": 0.0}
+    bandwidth = {"measured": False, "reason": "iperf3 is not on this host"}
+    peer = {"name": "cabin", "address": "100.64.0.9", "reachable": True, "latency": latency, "bandwidth": bandwidth}
+    profile = {
+        "schema": 1,
+        "peers": [{**peer, "tailnet": tailnet}],
+        "warnings": ["the tailnet relays the path to cabin"],
+    }
+    (folders[place] / "network_profile.json").write_text(json.dumps(profile))
+    where = {
+        "hardware_audit_facts_dir": str(folders["machine"]),
+        "hardware_audit_controller_dir": str(folders["controller"].parent),
+    }
+    hosts = plays.inventory({"hosts": {"here": local(**where)}})
+    plays.run("homelab.ai.report", hosts, "--tags", "report", "-e", f"homelab_report_dir={plays.folder}")
+    (machine,) = json.loads((plays.folder / "fleet.json").read_text())["machines"]
+    assert [(link["to"], link["path"]) for link in machine["links"]] == [("cabin", "relayed")]
+    assert "the tailnet relays the path to cabin" in machine["warnings"]
+
+
 def test_a_model_without_memory_is_refused_where_this_machine_would_run_it(plays: Plays) -> None:
     without = {"homelab_tuning_overrides": {"without": ["chat"]}}
     play = ("homelab.ai.local", plays.inventory({"hosts": {"here": local(**without)}}))
