@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.homelab.ai.plugins.plugin_utils import _report
+from ansible_collections.homelab.ai.plugins.plugin_utils._report import fleet
+from ansible_collections.homelab.ai.plugins.plugin_utils._report_page import page
 
 DOCUMENTATION = r"""
 name: fleet_report
@@ -63,7 +64,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report.
+  description:
+    - A page as text, or a dictionary with C(machines), in the order of their names.
+    - Each has its C(name), C(zone), C(warnings), C(links) and C(shares), and C(facts), C(tuning), C(problem) and
+      C(vm_of) as far as they were given.
+    - C(shares) is where memory (MiB), cores, disk and hard disk (GiB) go.
   type: raw
 """
 
@@ -76,8 +81,8 @@ def fleet_report(machines: Iterable[Mapping[str, Any]], form: str = "data") -> A
     for machine in listed:
         if not isinstance(machine, Mapping) or not machine.get("name"):
             raise AnsibleFilterError("homelab.ai.fleet_report: each machine must be a dictionary with a name")
-    report = _report.fleet(listed)
-    return report if form == "data" else _report.page(report)
+    report = fleet(listed)
+    return report if form == "data" else page(report)
 
 
 class FilterModule:

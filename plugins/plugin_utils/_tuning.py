@@ -48,15 +48,21 @@ def tune(facts: Any, preset: str, overrides: Any) -> dict[str, Any]:
     }
 
 
+def hardware_warnings(vector: bool, storage_class: str | None) -> list[str]:
+    """What is slow on a machine, whatever sizes it gets. `vector` is AVX2 or NEON."""
+    found = []
+    if not vector:
+        found.append("No AVX2 and no NEON: models and document layout are slow on this processor")
+    if storage_class in load()["storage"]["slow_classes"]:
+        found.append(f"The database is on {storage_class}: slow, and eMMC and SD cards wear out")
+    return found
+
+
 def warnings(machine: Machine, room: Budget, filled: Fill, overrides: Overrides) -> list[str]:
     """What a reader should know of this machine."""
-    found = []
-    if not machine.vector:
-        found.append("No AVX2 and no NEON: models and document layout are slow on this processor")
+    found = hardware_warnings(machine.vector, machine.storage_class)
     if machine.storage_gib is None:
         found.append(f"storage.total_gib is unknown, {load()['storage']['default_gib']} GiB are assumed")
-    if machine.storage_class in load()["storage"]["slow_classes"]:
-        found.append(f"The database is on {machine.storage_class}: slow, and eMMC and SD cards wear out")
     if machine.allocatable_mib is not None and machine.allocatable_mib > machine.memory_mib - room.reserved_mib:
         found.append(
             f"The node gives out {machine.allocatable_mib} of {machine.memory_mib} MiB and keeps less than the "

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from html import escape
 from pathlib import Path
 
 import jsonschema
@@ -105,19 +106,24 @@ def test_a_browser_draws_the_report_on_a_phone_without_scrolling_sideways(plays:
     page = plays.folder / "fleet.html"
     data = json.loads((plays.folder / "fleet.json").read_text())
     assert [machine["name"] for machine in data["machines"]] == ["gone", "here"]
-    probe = plays.folder / "probe.html"
-    measure = (
-        "<script>const root=document.documentElement;document.title="
-        "(root.scrollWidth-root.clientWidth)+' '+document.querySelectorAll('section').length</script>"
-    )
-    probe.write_text(page.read_text().replace("</body>", f"{measure}</body>"))
-    assert title_of(probe, plays.folder) == "0 2"
+    assert drawn(page, plays.folder, width=390) == "0 2"
+    assert drawn(page, plays.folder, width=1280) == "0 2"
 
 
-def title_of(page: Path, folder: Path) -> str:
-    """The title after the page was drawn in a window of 500 pixels, the narrowest that Chromium makes."""
+def drawn(page: Path, folder: Path, width: int) -> str:
+    """Pixels that a page reaches beyond a window of this width, and its sections, as Chromium draws it.
+
+    In a frame, because the narrowest window that Chromium makes has 500 pixels.
+    """
     assert CHROMIUM is not None
+    probe = folder / "probe.html"
+    measure = (
+        "const root=this.contentDocument.documentElement;document.title="
+        "(root.scrollWidth-root.clientWidth)+' '+root.querySelectorAll('section').length"
+    )
+    frame = f'<iframe width="{width}" height="800" onload="{measure}" srcdoc="{escape(page.read_text())}"></iframe>'
+    probe.write_text(f"<!doctype html><title></title>{frame}")
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'chromium'}"]
-    command += ["--window-size=500,900", "--dump-dom", page.as_uri()]
-    drawn = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    return drawn.partition("<title>")[2].partition("</title>")[0]
+    command += ["--window-size=1400,900", "--dump-dom", probe.as_uri()]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return found.partition("<title>")[2].partition("</title>")[0]
