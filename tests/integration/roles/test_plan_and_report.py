@@ -43,8 +43,18 @@ def test_the_percentages_of_the_specification_are_read_and_nothing_is_guessed(pl
     reserved = plan["node"]["reserved_mib"] / moved["node.reserved_mib"]["memory_mib"]
     assert (round(reserved, 3), plan["node"]["reserved_mcpu"]) == (0.2, plan["basis"]["cores"] * 500)
     assert moved["components.nats.limit.memory_mib"]["jetstream_percent"] == 1.5
-    refused = plays.run("homelab.ai.plan", hosts, "-e", "postgres_ram_percent=40%").output
-    assert "overrides.postgres_percent: '40%' is no percentage from 0 to 100" in refused
+    for variable, said in (
+        ("postgres_ram_percent=40%", "overrides.postgres_ram_percent: '40%' is no percentage from 0 to 100"),
+        ("postgres_memory_percent=40", "overrides: 'postgres_memory_percent' is unknown, allowed are "),
+    ):
+        assert said in plays.run("homelab.ai.plan", hosts, "-e", variable).output
+
+
+def test_the_disk_is_the_one_that_holds_the_data(plays: Plays) -> None:
+    hosts = plays.inventory({"hosts": {"here": local(homelab_data_dir=f"{plays.folder}/not-made-yet")}})
+    plays.run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}")
+    (machine,) = json.loads((plays.folder / "fleet.json").read_text())["machines"]
+    assert machine["facts"]["homelab"]["storage"]["path"] == str(plays.folder.resolve())
 
 
 def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
