@@ -62,6 +62,19 @@ def library_problem(python: str, library: str, package: str) -> str | None:
     return f"{library} is missing, which the llama.cpp wheel needs: install it (Debian: apt-get install {package})."
 
 
+def llama_problems(machine: str, python: str) -> list[str]:
+    """What llama.cpp's wheel needs of a machine that runs a model."""
+    problems = []
+    if machine == "x86_64" and not has_avx2():
+        problems.append(
+            "the processor has no AVX2, which the llama.cpp wheel needs: "
+            "set local_stack_chat and local_stack_embed to a base_url."
+        )
+    if (problem := library_problem(python, "libgomp.so.1", "libgomp1")) is not None:
+        problems.append(problem)
+    return problems
+
+
 def listeners() -> dict[int, tuple[str, int]]:
     """Inode and user of the listening socket by port, from the kernel's table."""
     found = {}
@@ -144,19 +157,15 @@ def main() -> None:
     parser.add_argument("--port-variable", required=True)
     parser.add_argument("--disk-mib", type=int, required=True)
     parser.add_argument("--memory-mib", type=int, required=True)
+    parser.add_argument("--llama", action="store_true", help="this machine runs a model")
     options = parser.parse_args()
     problems = []
     machine = platform.machine()
     if machine not in ("x86_64", "aarch64"):
         problems.append(f"the machine is {machine}: the servers come for x86_64 and aarch64.")
-    if machine == "x86_64" and not has_avx2():
-        problems.append(
-            "the processor has no AVX2, which the llama.cpp wheel needs: "
-            "set local_stack_chat and local_stack_embed to a base_url."
-        )
+    if options.llama:
+        problems += llama_problems(machine, options.python)
     if (problem := python_problem(options.python)) is not None:
-        problems.append(problem)
-    if (problem := library_problem(options.python, "libgomp.so.1", "libgomp1")) is not None:
         problems.append(problem)
     # A deployed stack has spent its disk already.
     if not Path(options.config).exists() and free_mib(options.data_dir) < options.disk_mib:

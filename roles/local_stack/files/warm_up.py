@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 
 MODULES = (
     "homelab_workers.runtime.wiring",
@@ -19,7 +20,6 @@ MODULES = (
     "homelab_workers.adapters.docling.convert",
     "homelab_workers.cli",
     "litellm.proxy.proxy_server",
-    "xllamacpp",
     "gguf",
     "supervisor.supervisord",
     "supervisor.supervisorctl",
@@ -29,7 +29,8 @@ MODULES = (
 def main() -> None:
     # Otherwise LiteLLM fetches a price list from the internet when it is imported.
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    for name in MODULES:
+    # The role adds llama.cpp where a model runs: not every processor can load it.
+    for name in (*MODULES, *sys.argv[1:]):
         importlib.import_module(name)
 
 
