@@ -70,6 +70,15 @@ def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:
     assert "does not fit" in local_run.output
 
 
+def test_relative_paths_start_where_the_caller_is(plays: Plays) -> None:
+    hosts = plays.inventory({"hosts": {"here": local()}})
+    (plays.folder / "out").mkdir()
+    plays.run("homelab.ai.plan", hosts, "-e", "homelab_plan_file=out/plan.json", PWD=str(plays.folder))
+    said = plays.run("homelab.ai.report", hosts, "-e", "homelab_report_dir=out", PWD=str(plays.folder)).output
+    assert f"{plays.folder}/out/fleet.html" in said
+    assert {path.name for path in (plays.folder / "out").iterdir()} == {"plan.json", "fleet.html", "fleet.json"}
+
+
 @pytest.mark.parametrize("place", ["machine", "controller"])
 def test_the_report_has_the_links_wherever_the_audit_has_written_them(plays: Plays, place: str) -> None:
     folders = {"machine": plays.folder / "facts.d", "controller": plays.folder / "kept" / "here"}
