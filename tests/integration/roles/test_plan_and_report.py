@@ -79,6 +79,14 @@ def test_relative_paths_start_where_the_caller_is(plays: Plays) -> None:
     assert {path.name for path in (plays.folder / "out").iterdir()} == {"plan.json", "fleet.html", "fleet.json"}
 
 
+def test_sizes_that_are_not_whole_are_the_problem_of_their_own_machine(plays: Plays) -> None:
+    hosts = {"here": local(), "odd": local(homelab_tuning={"schema": 1, "components": {}})}
+    plays.run("homelab.ai.report", plays.inventory({"hosts": hosts}), "-e", f"homelab_report_dir={plays.folder}")
+    here, odd = json.loads((plays.folder / "fleet.json").read_text())["machines"]
+    assert odd["problem"].startswith("homelab_tuning, which the inventory defines, has no basis, explain, inference")
+    assert here["tuning"]["profile"] and "problem" not in here
+
+
 @pytest.mark.parametrize("place", ["machine", "controller"])
 def test_the_report_has_the_links_wherever_the_audit_has_written_them(plays: Plays, place: str) -> None:
     folders = {"machine": plays.folder / "facts.d", "controller": plays.folder / "kept" / "here"}
