@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.homelab.ai.plugins.plugin_utils._plan import size
-from ansible_collections.homelab.ai.plugins.plugin_utils._report import COLOURS, shares
+from ansible_collections.homelab.ai.plugins.plugin_utils._report import shares
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import TuningError
 
 from tests.unit.plugins.tuning import golden
 
@@ -22,16 +24,18 @@ FILE = Path(__file__).resolve().parents[4] / "docs" / "tuning.svg"
 WIDTH, MARGIN, LINE, BAR = 860, 10, 18, 24
 CHARACTER = 7.2  # pixels that a character of this size takes at most, on average
 
-# Colours of a piece and of the words in it; "left" is drawn as an empty frame.
+# Colours of a piece, which the colour-blind keep apart too (Okabe and Ito, 2008), and of the words in it. What is left
+# is drawn as an empty frame.
 PIECES = {
+    "firmware": ("#7d6608", "#fff"),
     "host": ("#59636e", "#fff"),
-    "postgres": (COLOURS[0], "#fff"),
-    "nats": (COLOURS[1], "#000"),
-    "oxigraph": (COLOURS[2], "#000"),
-    "litellm": (COLOURS[3], "#000"),
-    "models": (COLOURS[4], "#000"),
-    "extract": (COLOURS[5], "#000"),
-    "workers": (COLOURS[6], "#000"),
+    "postgres": ("#0072b2", "#fff"),
+    "nats": ("#e69f00", "#000"),
+    "oxigraph": ("#009e73", "#000"),
+    "litellm": ("#cc79a7", "#000"),
+    "models": ("#56b4e9", "#000"),
+    "extract": ("#d55e00", "#000"),
+    "workers": ("#b8a800", "#000"),
     "others": ("#b5bcc4", "#000"),
 }
 # Components that would be too thin alone.
@@ -72,11 +76,12 @@ def pieces(tuning: Mapping[str, Any]) -> dict[str, float]:
 
 def _machine(name: str) -> tuple[list[str], int]:
     """A machine's lines, from its own origin, and the height that they take."""
-    found = golden.result(name)
-    lines = [f'<text class="name" y="12">{name}: {found["facts"]["memory_mib"]} MiB, preset {found["preset"]}</text>']
-    if "error" in found:
+    facts, preset, overrides = golden.MACHINES[name]
+    lines = [f'<text class="name" y="12">{name}: {facts["memory_mib"]} MiB, preset {preset}</text>']
+    try:
+        amounts = pieces(tune(facts, preset, overrides))
+    except TuningError:
         return [*lines, '<text y="30">refused: its floors do not fit (see the table)</text>'], 50
-    amounts = pieces(found["tuning"])
     scale = (WIDTH - 2 * MARGIN) / sum(amounts.values())
     x, below = 0.0, []
     for piece, amount in amounts.items():
