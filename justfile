@@ -62,6 +62,10 @@ molecule *NAMES: _test-tools
 faults *NAMES: _test-tools
     .venv-test/bin/python -m tests.faults.run "$@"
 
+# Change the solver of sizes in small ways; nine in ten must turn one of its tests red (about half an hour)
+mutants *MODULES: _test-tools
+    .venv-test/bin/python -m tests.faults.mutants "$@"
+
 # Measurements; each script says what it compares
 bench *ARGS: _test-tools
     .venv-test/bin/python tests/bench/run.py "$@"
