@@ -133,6 +133,55 @@ def test_every_recorded_gpu_leads_to_a_profile(plays: Plays) -> None:
     assert inference["gpu_hades_canyon"]["budget_mib"] <= 4096
 
 
+def test_a_machine_that_is_lost_on_the_way_is_listed(plays: Plays) -> None:
+    found = "hardware_audit_facts is defined"
+    lost = local(ansible_connection=f"{{{{ 'ssh' if {found} else 'local' }}}}", **GONE)
+    machines = {"wrong": local(hardware_audit_location="moon"), "here": local(), "lost": lost}
+    hosts = plays.inventory({"vars": {"hardware_audit_facts_dir": str(plays.folder / "facts.d")}, "hosts": machines})
+    play = plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", expect=4)
+    for name in ("lost", "wrong"):
+        assert f'"{name}: NOT AUDITED. It failed or was lost on the way' in play.output
+    assert '"here: ' in play.output and "lost, wrong could not be audited" in play.output
+    assert check(plays.folder / "facts.d").keys() == AUDITED
+
+
+def test_batches_and_other_strategies_list_no_machine_as_missing(plays: Plays) -> None:
+    facts = {"hardware_audit_facts_dir": str(plays.folder / "{{ inventory_hostname }}"), "hardware_audit_strict": True}
+    hosts = plays.inventory({"vars": facts, "hosts": {"one": local(), "two": local()}})
+    batches = plays.folder / "batches.yml"
+    audit = {"role": "homelab.ai.hardware_audit"}
+    batches.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "serial": 1, "roles": [audit]}]))
+    for play in (
+        plays.run(str(batches), hosts),
+        plays.run("homelab.ai.hardware_audit", hosts, ANSIBLE_STRATEGY="free"),
+    ):
+        assert "NOT AUDITED" not in play.output and "run_once" not in play.output
+        assert '"one: ' in play.output and '"two: ' in play.output
+
+
+def test_a_peer_that_has_gone_costs_its_bandwidth_alone(plays: Plays) -> None:
+    """And a machine whose links cannot be written is listed with the reason."""
+    folder, closed = plays.folder / "facts.d", plays.folder / "a-file"
+    closed.write_text("where a directory should be")
+    # Nobody can start the server on it, but it measures by itself.
+    away = "{{ 'ssh' if __hardware_audit_peer | default('') == 'away' else 'local' }}"
+    machines = {
+        "here": local(ansible_host="127.0.0.1", hardware_audit_facts_dir=str(folder)),
+        "away": local(
+            ansible_connection=away,
+            ansible_host="127.0.0.9",
+            ansible_port=9,  # where no SSH server listens
+            hardware_audit_facts_dir=str(closed / "facts.d"),
+        ),
+    }
+    seconds = {"hardware_audit_benchmark_seconds": 1}
+    hosts = plays.inventory({"vars": seconds, "hosts": machines})
+    play = plays.run("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark")
+    (peer,) = check(folder)["network_profile.json"]["peers"]
+    assert peer["name"] == "away" and peer["reachable"] and not peer["bandwidth"]["measured"]
+    assert '"away: NOT AUDITED. Write the facts on the machine: ' in play.output and '"here: ' in play.output
+
+
 def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays) -> None:
     target, controller = plays.folder / "facts.d", plays.folder / "controller"
     variables = {"hardware_audit_facts_dir": str(target), "hardware_audit_controller_dir": str(controller)}
