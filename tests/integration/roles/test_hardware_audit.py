@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,31 @@ def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays
     assert not target.exists()
     assert check(controller / "yellow").keys() == check(controller / "chosen").keys() == AUDITED
     assert plays.run("homelab.ai.hardware_audit", hosts, SUPERVISOR_TOKEN="not a secret").changed("yellow") == 0
+
+
+def test_without_root_the_facts_stay_on_the_controller(plays: Plays) -> None:
+    """Although the inventory asks for root everywhere: sudo fails on the machine, and is not for the controller."""
+    target, controller = plays.folder / "facts.d", plays.folder / "controller"
+    user = plays.folder / "python-of-a-user"
+    drop = "setpriv --reuid 65534 --regid 65534 --clear-groups " if os.geteuid() == 0 else ""
+    user.write_text(f'#!/bin/sh\nexec {drop}/usr/bin/python3 "$@"\n')
+    user.chmod(0o755)
+    variables = {
+        "ansible_become": True,
+        "ansible_become_exe": "/no/such/sudo",
+        "hardware_audit_facts_dir": str(target),
+        "hardware_audit_controller_dir": str(controller),
+    }
+    machine = local(ansible_python_interpreter=str(user))
+    hosts = plays.inventory({"vars": variables, "hosts": {"here": machine}})
+    # Pipelining: the user may not read what root would copy. Without the other, sudo is left out from root to root.
+    audit = partial(
+        plays.run, "homelab.ai.hardware_audit", hosts, ANSIBLE_PIPELINING="1", ANSIBLE_BECOME_ALLOW_SAME_USER="1"
+    )
+    play = audit()
+    assert f"; facts on this controller, in {controller}/here" in play.output
+    assert check(controller / "here").keys() == AUDITED and not target.exists()
+    assert audit().changed("here") == 0
 
 
 @pytest.mark.skipif(not shutil.which("fio"), reason="fio is not installed (Debian: apt-get install fio)")
