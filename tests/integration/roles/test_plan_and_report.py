@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -122,6 +123,16 @@ def test_a_model_without_memory_is_refused_where_this_machine_would_run_it(plays
     hosts = plays.inventory({"hosts": {"here": local(**without, local_stack_chat=server)}})
     said = plays.run(play[0], hosts, "-e", "homelab_local_hosts=here", "--check", expect=2).output
     assert "local_stack_chat.api_key_file is /srv/no-such.key" in said
+
+
+def test_root_is_not_needed_on_the_controller_though_the_inventory_asks_for_it(plays: Plays) -> None:
+    become = {"ansible_become": True, "ansible_become_exe": "/no/such/sudo"}
+    hosts = plays.inventory({"vars": become, "hosts": {"here": local()}})
+    run = partial(plays.run, ANSIBLE_BECOME_ALLOW_SAME_USER="1")  # without it sudo is left out from root to root
+    run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={plays.folder / 'plan.json'}")
+    run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}")
+    assert json.loads((plays.folder / "plan.json").read_text())["here"]["profile"]
+    assert (plays.folder / "fleet.html").exists() and (plays.folder / "fleet.json").exists()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to draw the page (Debian: apt-get install chromium)")
