@@ -53,6 +53,7 @@ class Plays:
             "ANSIBLE_HOME": str(self.folder / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
             "LC_ALL": "C.UTF-8",
+            "PWD": str(self.folder),  # as a shell sets it
         }
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), playbook, *arguments]
         done = subprocess.run(

@@ -213,7 +213,7 @@ def test_without_root_the_facts_stay_on_the_controller(plays: Plays) -> None:
         "ansible_become": True,
         "ansible_become_exe": "/no/such/sudo",
         "hardware_audit_facts_dir": str(target),
-        "hardware_audit_controller_dir": str(controller),
+        "hardware_audit_controller_dir": "controller",  # relative to where the playbook is started
     }
     machine = local(ansible_python_interpreter=str(user))
     hosts = plays.inventory({"vars": variables, "hosts": {"here": machine}})

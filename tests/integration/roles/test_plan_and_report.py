@@ -22,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def test_the_plan_is_printed_and_written_and_an_override_moves_it(plays: Plays) -> None:
     hosts = plays.inventory({"hosts": {"here": local(), "gone": GONE}})
     file = plays.folder / "plan.json"
-    play = plays.run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={file}")
+    play = plays.run("homelab.ai.plan", hosts, "-e", "homelab_plan_file=plan.json")
     assert "here: profile " in play.output and "more memory" in play.output
     plan = json.loads(file.read_text())
     schema = json.loads((ROOT / "plugins" / "plugin_utils" / "data" / "homelab_tuning.schema.json").read_text())
@@ -130,7 +130,7 @@ def test_root_is_not_needed_on_the_controller_though_the_inventory_asks_for_it(p
     hosts = plays.inventory({"vars": become, "hosts": {"here": local()}})
     run = partial(plays.run, ANSIBLE_BECOME_ALLOW_SAME_USER="1")  # without it sudo is left out from root to root
     run("homelab.ai.plan", hosts, "-e", f"homelab_plan_file={plays.folder / 'plan.json'}")
-    run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}")
+    run("homelab.ai.report", hosts)
     assert json.loads((plays.folder / "plan.json").read_text())["here"]["profile"]
     assert (plays.folder / "fleet.html").exists() and (plays.folder / "fleet.json").exists()
 
