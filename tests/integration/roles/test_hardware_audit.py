@@ -73,10 +73,14 @@ def test_a_machine_that_fails_does_not_stop_the_others(plays: Plays) -> None:
     folder = plays.folder / "facts.d"
     closed = plays.folder / "a-file"
     closed.write_text("where a directory should be")
+    old = plays.folder / "old-python"
+    old.write_text("#!/bin/sh\necho 'SyntaxError: too old' >&2\nexit 1\n")
+    old.chmod(0o755)
     hosts = plays.inventory(
         {
             "hosts": {
                 "gone": GONE,
+                "old": local(ansible_python_interpreter=str(old)),
                 "here": local(hardware_audit_facts_dir=str(folder)),
                 "odd": local(hardware_audit_facts_dir=str(closed / "facts.d")),
             }
@@ -89,9 +93,10 @@ def test_a_machine_that_fails_does_not_stop_the_others(plays: Plays) -> None:
         line.startswith('"odd: NOT AUDITED. Write the facts on the machine:') and f"{closed} is not a directory" in line
         for line in listed
     )
+    assert any(line.startswith('"old: NOT AUDITED.') and "(SyntaxError: too old)" in line for line in listed)
     assert '"here: ' in play.output and check(folder).keys() == AUDITED
     strict = plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", expect=2)
-    assert "gone, odd could not be audited" in strict.output
+    assert "gone, odd, old could not be audited" in strict.output
     plays.run("homelab.ai.hardware_audit", hosts, "-e", "hardware_audit_strict=true", "--limit", "here")
 
 
