@@ -78,6 +78,12 @@ def test_a_running_platform_is_updated_only_when_confirmed(plays: Plays, guarded
     plays.run(str(guarded), hosts, "-e", "guard_running=true", HOMELAB="1", DEPLOY_CONFIRM="yes")
 
 
+def test_site_asks_without_an_inventory_too(plays: Plays) -> None:
+    empty = plays.folder / "empty"
+    empty.touch()
+    assert "It would have touched localhost." in plays.run("homelab.ai.site", empty, "--check", expect=2).output
+
+
 def test_site_refuses_before_it_connects(plays: Plays) -> None:
     hosts = inventory(plays, {"desk": local(), "away": AWAY})
     play = plays.run("homelab.ai.site", hosts, expect=2)
