@@ -36,6 +36,7 @@ STAGES = [
     pytest("unit", "tests/unit/workers"),
     pytest("unit", "tests/unit/plugins"),
     pytest("unit", "tests/unit/roles"),
+    pytest("unit", "tests/corpus"),
     # Apart from each other, because each has a conftest.py whose names its tests import.
     pytest("integration", "tests/integration/modules"),
     Stage("artefact", "artefact", artefact.check),

@@ -11,7 +11,7 @@ import pytest
 
 from tests.run.__main__ import run
 from tests.run.counts import Counts, from_junit
-from tests.run.stage import Context, NotRun, Stage, run_pytest, select
+from tests.run.stage import Context, NotRun, Stage, known_files, run_pytest, select
 from tests.run.stages import STAGES
 
 SUITE = """
@@ -67,6 +67,15 @@ def test_stages_are_selected_by_name_or_group() -> None:
     assert [stage.name for stage in select(STAGES, ["yamllint"])] == ["yamllint"]
     with pytest.raises(ValueError, match="no stage or group is called lnit"):
         select(STAGES, ["lnit"])
+
+
+def test_every_test_file_is_in_a_stage() -> None:
+    """But those for machines that are there already: Molecule's, and what users run on theirs."""
+    folders = tuple(f"{stage.name}/" for stage in STAGES if stage.name.startswith("tests/"))
+    files = [name for name in known_files() if Path(name).name.startswith("test_") and name.endswith(".py")]
+    elsewhere = ("extensions/molecule/", "tests/host/")
+    assert len(files) > 80
+    assert [name for name in files if not name.startswith((*folders, *elsewhere))] == []
 
 
 def test_sum() -> None:
