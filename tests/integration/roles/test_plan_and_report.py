@@ -47,6 +47,7 @@ def test_the_percentages_of_the_specification_are_read_and_nothing_is_guessed(pl
     for variable, said in (
         ("postgres_ram_percent=40%", "overrides.postgres_ram_percent: '40%' is no percentage from 0 to 100"),
         ("postgres_memory_percent=40", "overrides: 'postgres_memory_percent' is unknown, allowed are "),
+        ("homelab_components=all", "preset: 'all' is unknown, allowed are core, full"),
     ):
         assert said in plays.run("homelab.ai.plan", hosts, "-e", variable).output
 
