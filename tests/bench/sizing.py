@@ -34,10 +34,51 @@ from tests.manual import NoManual
 
 MIB = 1024 * 1024
 TOLERANCE = 0.25
+LEAST_HELD = 0.5
+"""Of the sum of PSS, by the cgroup's own count; 0.9 where the whole stack lives in it."""
 
 
-def planned(cgroup: Path | None) -> dict[str, Any]:
-    """homelab.ai.plan as this machine has it, or a process in the group."""
+class NotMeasured(Exception):
+    """There is nothing to measure, or it would not count; the message says what to do."""
+
+
+def check(given: argparse.Namespace) -> None:
+    """Raises NotMeasured where the run would end in the middle."""
+    if given.cgroup is not None and not os.access(given.cgroup / "memory.limit_in_bytes", os.W_OK):
+        raise NotMeasured(
+            f"{given.cgroup} is no memory cgroup (v1) that may be written: make one as tests/bench/README.md says, or "
+            "give the sizes of a memory that you state with --plan"
+        )
+    try:
+        pwd.getpwnam(given.user)
+        api_key(given)
+    except KeyError:
+        raise NotMeasured(
+            f"there is no user {given.user!r}: deploy homelab.ai.local first, or name the stack's user with --user"
+        ) from None
+    except OSError as error:
+        raise NotMeasured(f"{error}: deploy homelab.ai.local first, run this as root, or give --secrets") from error
+
+
+def api_key(given: argparse.Namespace) -> str:
+    text: str = (given.secrets / "api-user").read_text(encoding="utf-8")
+    return text.strip()
+
+
+def plan_of(given: argparse.Namespace) -> dict[str, Any]:
+    """The plan of --plan, or of this machine. Raises NotMeasured."""
+    try:
+        plans = json.loads(given.plan.read_text(encoding="utf-8")) if given.plan else planned(given.cgroup)
+        plan: dict[str, Any] = plans["localhost"]
+        if "components" not in plan:
+            raise NotMeasured(f"nothing fits: {plan['problem']}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise NotMeasured(f"{given.plan} is no plan of homelab.ai.plan for localhost: {error}") from error
+    return plan
+
+
+def planned(cgroup: Path | None) -> Any:
+    """What homelab.ai.plan writes on this machine, or for a process in the group."""
 
     def enter() -> None:
         if cgroup is not None:
@@ -45,9 +86,10 @@ def planned(cgroup: Path | None) -> dict[str, Any]:
 
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         command = ["ansible-playbook", "homelab.ai.plan", "-e", f"homelab_plan_file={file.name}"]
-        subprocess.run(command, check=True, capture_output=True, preexec_fn=enter)
-        plan: dict[str, Any] = json.loads(Path(file.name).read_text(encoding="utf-8"))["localhost"]
-    return plan
+        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=enter)
+        if done.returncode != 0:
+            raise NotMeasured(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return json.loads(Path(file.name).read_text(encoding="utf-8"))
 
 
 def contents(given: argparse.Namespace) -> dict[str, int]:
@@ -91,7 +133,7 @@ def arguments() -> argparse.Namespace:
 
 def measured(given: argparse.Namespace, corpus: Load) -> dict[str, Any]:
     """The run without predictions."""
-    key = (given.secrets / "api-user").read_text(encoding="utf-8").strip()
+    key = api_key(given)
     url = f"http://127.0.0.1:{given.base_port + 8080}"
     with Watch(pwd.getpwnam(given.user).pw_uid, given.cgroup) as watch:
         done = put_on(lambda name: Client(url, key, name), corpus, seconds=given.seconds, look=lambda: contents(given))
@@ -111,6 +153,10 @@ def measured(given: argparse.Namespace, corpus: Load) -> dict[str, Any]:
             "most_mib": number(given.cgroup, "max_usage_in_bytes") // MIB,
             "refused": number(given.cgroup, "failcnt"),
         }
+        if run["cgroup"]["held_mib"] < run["sum_mib"] * LEAST_HELD:
+            raise NotMeasured(
+                f"the cgroup holds {run['cgroup']['held_mib']} of {run['sum_mib']} MiB: the stack was not started in it"
+            )
     return run
 
 
@@ -166,10 +212,13 @@ def table(run: dict[str, Any]) -> str:
 def main() -> int:
     given = arguments()
     try:
-        plan = json.loads(given.plan.read_text(encoding="utf-8"))["localhost"] if given.plan else planned(given.cgroup)
+        check(given)
+        plan = plan_of(given)
         run = measured(given, load(given.corpus, given.cache))
-    except (LoadFailed, NoManual) as error:
+    except (LoadFailed, NoManual, NotMeasured) as error:
         sys.exit(str(error))
+    except httpx.HTTPError as error:
+        sys.exit(f"the stack does not answer: {error}")
     components = plan["components"]
     run["shared_buffers_mib"] = components["postgres"]["settings"]["shared_buffers_mib"]
     run["replicas"] = {name: replicas(component) for name, component in components.items() if "replicas" in component}
