@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The site that `just docs` builds: the guides beside the reference of modules, filters and roles."""
+"""The site that `./bootstrap docs` builds: the guides beside the reference of modules, filters and roles."""
 
 from __future__ import annotations
 

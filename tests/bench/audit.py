@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Time of the hardware audit over the time of `ansible -m setup`, on this machine.
 
-    just bench audit [--rounds N] [--json]
+    ./bootstrap bench audit [--rounds N] [--json]
 
 The rounds of the two sides alternate. The audit's first run, which writes the files, is not counted.
 """
@@ -23,7 +23,7 @@ PLAYBOOK = "homelab.ai.hardware_audit"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="just bench audit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./bootstrap bench audit", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)

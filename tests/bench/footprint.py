@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a running stack takes: memory by process, disk by directory.
 
-    just bench footprint [--user NAME] [--directories DIRECTORY...] [--json]
+    ./bootstrap bench footprint [--user NAME] [--directories DIRECTORY...] [--json]
 
 RSS counts a shared page in each process that maps it; PSS divides it among them, so that only PSS may be summed.
 """

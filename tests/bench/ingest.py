@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the platform costs over its parts: ingest of one PDF through a running stack / the same stages in one process.
 
-    just bench ingest [--rounds N] [--pdf FILE] [--secrets DIRECTORY] [--json]
+    ./bootstrap bench ingest [--rounds N] [--pdf FILE] [--secrets DIRECTORY] [--json]
 
 The parts: Docling's child without the bus, `chunk_structure` with the model's tokenizer, texts straight to llama.cpp in
 batches sorted by length, one binary COPY into a temporary table, one N-Triples PUT. No catalog, object store, bus,

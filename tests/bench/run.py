@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`just bench [NAME...] [OPTION...]`: runs measurements one after the other, each with the options given.
+"""`./bootstrap bench [NAME...] [OPTION...]`: runs measurements one after the other, each with the options given.
 
 Without names: ingest, search and footprint, which need no options where `./bootstrap demo` started the stack.
 """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Latency of `/v1/vector_stores/{collection}/search` on a running stack, beside what it cannot do without.
 
-    just bench search [--collection NAME] [--queries N] [--secrets DIRECTORY] [--json]
+    ./bootstrap bench search [--collection NAME] [--queries N] [--secrets DIRECTORY] [--json]
 
 The baseline makes the same embedding call (LiteLLM, the query service's key) and runs the same statement from this
 process: what is left is the query service itself. Queries alternate between the two, one at a time, after a warm-up.
-The collection must hold documents; `just demo` ingests the samples that the questions are about.
+The collection must hold documents; `./bootstrap demo` ingests the samples that the questions are about.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def searched(api: httpx.AsyncClient, collection: str, question: str) -> li
     if page["homelab"]["retrieval"] != "hybrid":
         sys.exit(f"the search was {page['homelab']['retrieval']} only: {page['homelab']['degraded']}")
     if not page["data"]:
-        sys.exit(f"{question!r} has no hits in {collection!r}: ingest the samples first (`just demo`)")
+        sys.exit(f"{question!r} has no hits in {collection!r}: ingest the samples first (`./bootstrap demo`)")
     return [hit["attributes"]["chunk_id"] for hit in page["data"]]
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The peak memory of each component under load, beside what tuning grants it and what is predicted.
 
-    just bench sizing --corpus manual|mixed|pages [--cgroup DIRECTORY] [--fit] [--result FILE] [--plan FILE] ...
+    ./bootstrap bench sizing --corpus manual|mixed|pages [--cgroup DIRECTORY] [--fit] [--result FILE] [--plan FILE] ...
 
 A corpus goes in alone, then once more while it is searched and asked about (sizing_load.py). A component's memory is
 the sum of PSS over its processes, sampled four times a second: a shared page counts once. With --cgroup (memory

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each planted fault can still be planted. That its test turns red under it is what `just faults` shows."""
+"""Each planted fault can still be planted. That its test turns red under it is what `./bootstrap faults` shows."""
 
 from __future__ import annotations
 

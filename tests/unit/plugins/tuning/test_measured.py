@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What was measured (tests/bench/results, by `just bench sizing`), what tuning says of it, and what users read."""
+"""What was measured (tests/bench/results), what tuning says of it, and what users read."""
 
 from __future__ import annotations
 
