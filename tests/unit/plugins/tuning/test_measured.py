@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
 
 from tests.bench import sizing_predict
 from tests.unit.plugins.tuning.machines import DATA
@@ -56,7 +57,28 @@ def test_users_read_the_same_numbers() -> None:
     lines = DOCS.read_text(encoding="utf-8").splitlines()
     for _report, row in ROWS:
         cells = [row["component"], *(f"{row[key]:.0f}" for key in ("granted_mib", "predicted_mib", "measured_mib"))]
-        assert any(line.startswith(f"| {' | '.join(cells)} |") for line in lines), cells
+        assert f"| {' | '.join(cells)} | {row['off_percent']:+.1f} % |" in lines
+    for name, run in zip(("fitted", "reported", "blind"), (FIT, *REPORTS), strict=True):
+        (line,) = (line for line in lines if line.startswith(f"| {name}, {run['on']} |"))
+        load = run["load"]
+        assert f" {run['cgroup']['limit_mib'] // 1024} GiB |" in line
+        # The stack holds each corpus twice.
+        assert f" {load['chunks']} chunks, {load['triples'] // 2} triples; " in line
+        assert line.endswith(f" {load['searches']} searches, {load['chats']} questions |")
+    (sums,) = (line for line in lines if line.startswith("All processes together"))
+    for key in ("held_mib", "most_mib", "refused"):
+        assert all(str(run["cgroup"][key]) in sums for run in REPORTS)
+    assert all(str(run["sum_mib"]) in sums for run in REPORTS)
+
+
+@pytest.mark.parametrize("run", [FIT, *REPORTS], ids=lambda run: run["load"]["corpus"])
+def test_what_was_measured_is_below_what_is_granted_now(run: dict[str, Any]) -> None:
+    """A run has the grants of its day."""
+    facts = {"memory_mib": run["cgroup"]["limit_mib"], "cores": run["basis"]["cores"], "has_avx2": True}
+    components = tune(facts, "core", {})["components"]
+    for row in run["rows"]:
+        component = components[row["component"]]
+        assert row["measured_mib"] <= component["limit"]["memory_mib"] * sizing_predict.replicas(component), row
 
 
 def test_postgres_grows_with_its_buffers_and_its_data_up_to_them() -> None:
