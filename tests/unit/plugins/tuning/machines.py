@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
@@ -85,11 +86,18 @@ def machines(draw: st.DrawFn, memory: st.SearchStrategy[int] = MEMORY) -> dict[s
     return facts
 
 
+# All that a machine of `machines` with OVERRIDES can be refused for: memory, cores, shares beyond the whole. What else
+# were refused would pass unseen through every property.
+REFUSED = re.compile(r"does not fit|leaves nothing|processors do not suffice|shares of memory are .* lower them")
+
+
 def tuned(facts: dict[str, Any], preset: str, overrides: dict[str, Any] | None = None) -> dict[str, Any] | None:
-    """The result, or None where the solver refuses."""
+    """The result, or None where the solver refuses a machine of `machines` with OVERRIDES. Raises TuningError else."""
     try:
         return tune(facts, preset, overrides or {})
-    except TuningError:
+    except TuningError as error:
+        if not REFUSED.search(str(error)):
+            raise
         return None
 
 
