@@ -19,6 +19,7 @@ ANSIBLE = {
     "ansible_managed",
     "ansible_failed_result",
     "ansible_failed_task",
+    "ansible_play_hosts",
     "ansible_play_hosts_all",
     "ansible_playbook_python",
     "ansible_run_tags",
@@ -90,7 +91,7 @@ def read_by_callers(role: str) -> set[str]:
 @pytest.mark.parametrize("role", source.ROLES)
 def test_private_names_carry_the_prefix_and_are_defined(role: str) -> None:
     prefix = f"__{role}_"
-    given = source.given_names(role) - {"ansible_python_interpreter", "ansible_connection"}
+    given = source.given_names(role) - {"ansible_python_interpreter", "ansible_connection", "ansible_become"}
     assert {name for name in given if not name.startswith(prefix)} == source.outbound(role)
     read = {
         name
