@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning import tune
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import TuningError
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_models import with_models
 
 DOCUMENTATION = r"""
 name: tuning_profile
@@ -21,9 +22,10 @@ description:
   - Turns facts of a machine into the dictionary C(homelab_tuning), which every role of this collection reads.
     It gives requests, limits and replicas of each component, its settings, disk and stream sizes, and for every number
     the rule, its inputs and the fact or override that moves it.
-  - A pure function. The same facts give the same result, and within one profile more memory never yields less.
+  - A pure function, but for the headers of O(models). The same facts give the same result, and within one profile more
+    memory never yields less.
   - What does not fit is an error that shows the arithmetic and what to switch off.
-positional: preset, overrides
+positional: preset, overrides, models
 options:
   _input:
     description: Facts of the machine. Unknown keys are errors.
@@ -119,6 +121,15 @@ options:
         numbers by name, C(settings) holds settings by component.
     type: dict
     default: {}
+  models:
+    description:
+      - What the model servers serve, by component C(chat) and C(embedder), each as C(local_stack_chat) and
+        C(local_stack_embed) of P(homelab.ai.local_stack#role).
+      - A model with C(gguf) gets what P(homelab.ai.llama_plan#filter) says of that file, where the controller has it
+        under the same path, and 15 % more. One with C(base_url) takes nothing on this machine.
+      - What O(overrides) say of a component goes before.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -138,13 +149,18 @@ _value:
 
 
 def tuning_profile(
-    facts: Mapping[str, Any], preset: str = "core", overrides: Mapping[str, Any] | None = None
+    facts: Mapping[str, Any],
+    preset: str = "core",
+    overrides: Mapping[str, Any] | None = None,
+    models: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """homelab_tuning of a machine; shapes and units are in DOCUMENTATION."""
     try:
-        return tune(facts, preset, {} if overrides is None else overrides)
+        said, warnings = with_models(facts, {} if overrides is None else overrides, {} if models is None else models)
+        tuned = tune(facts, preset, said)
     except TuningError as error:
         raise AnsibleFilterError(f"homelab.ai.tuning_profile: {error}") from error
+    return tuned | {"warnings": tuned["warnings"] + warnings}
 
 
 class FilterModule:

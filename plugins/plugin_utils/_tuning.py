@@ -15,14 +15,12 @@ from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import Ove
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import Machine, read_facts
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_fill import Fill, Short, fill
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_ledger import Ledger
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_models import BUNDLED, SIZED_BY
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_profile import select
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_resources import Resources
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_rows import rows
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_settings import Settings
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_storage import share_out
-
-MODEL_SERVERS = ("embedder", "chat")
-SIZED_BY = {"context", "slots", "batch", "quantisation"}  # settings on which the memory of a model server depends
 
 
 def tune(facts: Any, preset: str, overrides: Any) -> dict[str, Any]:
@@ -80,7 +78,7 @@ def warnings(machine: Machine, room: Budget, filled: Fill, overrides: Overrides)
             f"{min(filled.left_hold_mib, filled.left_requests_mib)} MiB are left: the next replica of {filled.waiting} "
             f"needs more {_kind(filled.short[filled.waiting])}"
         )
-    for component in MODEL_SERVERS:
+    for component in BUNDLED:
         said = overrides.settings.get(component, {}).keys() & SIZED_BY
         if said and component not in overrides.floor_mib and component not in overrides.without:
             found.append(
@@ -88,7 +86,7 @@ def warnings(machine: Machine, room: Budget, filled: Fill, overrides: Overrides)
                 f"overrides.floor_mib.{component} to what homelab.ai.llama_plan says of its model"
             )
     for component in overrides.without:
-        found.append(f"{component} is switched off (overrides.without)")
+        found.append(f"{component} takes nothing here (overrides.without)")
     return found
 
 

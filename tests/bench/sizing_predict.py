@@ -16,18 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.homelab.ai.plugins.filter.llama_plan import llama_plan
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import load as tuning_data
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_models import BUNDLED, bundled, needed_mib
 
 FIT = Path(__file__).with_name("results") / "sizing-fit.json"
 FLOOR_FACTOR = 1.3
-# The models of the bundled stack, by component, as the table of llama_plan knows them.
-MODELS = {
-    "embedder": {"name": "all-MiniLM-L6-v2"},
-    "chat": {"name": "SmolLM2-135M-Instruct", "quantisation": "Q4_1"},
-}
-CHAT_CACHE_MIB = 256
-"""Prompts of ended conversations, roles/local_stack/files/llama_server.py. An encoder keeps none."""
 BUFFER_KIB = 8
 BYTES_BESIDE_A_BUFFER = 64 + 24 + 16 + 20
 """Its descriptor, entry in the lookup table, I/O condition variable and place in the checkpoint's list."""
@@ -41,8 +34,9 @@ WAL_PART, WAL_MOST_MIB = 32, 16
 
 def predicted(component: str, plan: Mapping[str, Any], load: Mapping[str, Any], fit: Mapping[str, Any]) -> float | None:
     """MiB, or None where the fitted run had no such component. `plan` is by component, `load` what the stack holds."""
-    if component in MODELS:
-        return model_mib(component, plan[component]["settings"])
+    if component in BUNDLED:
+        settings = plan[component]["settings"]
+        return float(needed_mib(component, bundled(component, settings), settings))
     if component not in fit["peaks"]:
         return None
     peak = float(fit["peaks"][component])
@@ -60,17 +54,6 @@ def replicas(component: Mapping[str, Any]) -> int:
     """Of one component of a plan, which the local stack starts all at once."""
     most: int = component.get("replicas", {}).get("max", 1)
     return most
-
-
-def model_mib(component: str, settings: Mapping[str, Any]) -> float:
-    """All parts of llama_plan."""
-    model = dict(MODELS[component])
-    context, cache = settings["context"], CHAT_CACHE_MIB
-    if component == "embedder":  # its context is that of all slots
-        model["quantisation"] = settings["quantisation"].upper()
-        context, cache = context // settings["slots"], 0
-    wanted = {"slots": settings["slots"], "batch": settings["batch"], "host_cache_mib": cache}
-    return float(llama_plan(model, 1 << 20, context=context, **wanted)["total_mib"])
 
 
 def postgres_mib(shared_buffers_mib: float, database_mib: float) -> float:

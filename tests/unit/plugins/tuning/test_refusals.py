@@ -213,7 +213,7 @@ def test_warnings() -> None:
         "storage.total_gib is unknown",
         "The node gives out 31950",
         "gpu.devices is empty",
-        "chat is switched",
+        "chat takes nothing here",
     )
     assert [line.startswith(start) for line, start in zip(found, starts, strict=True)] == [True] * 5
     small = tuning_profile(FACTS | {"memory_mib": 6000, "allocatable_mib": 3300})["warnings"]
