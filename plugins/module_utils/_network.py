@@ -40,6 +40,7 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _ZONE = re.compile(r"%[A-Za-z0-9._-]+\Z")  # of a link-local address
 
 INSTALL_PING = "install it for ICMP (Debian, Ubuntu: apt install iputils-ping)"
+SET_ADDRESS = "set ansible_host or hardware_audit_address of"
 INSTALL_IPERF = "install it on both hosts (Debian, Ubuntu: apt install iperf3; Fedora: dnf install iperf3)"
 
 
@@ -71,15 +72,23 @@ def check_options(params: dict[str, Any]) -> None:
     if twice:
         raise NetworkError(f"peers names {', '.join(twice)} more than once: name each peer once")
     for peer in params["peers"]:
-        address = peer["address"]
-        # It becomes an argument of other tools, so it must not look like an option.
-        if not _is_address(address):
-            raise NetworkError(
-                f"address {address!r} of peer {peer['name']} is neither a host name nor an IP address: "
-                "use letters, digits, '.', '-' and ':'"
-            )
         for option in ("tcp_port", "iperf3_port"):
             _check_port(peer, option)
+
+
+def refusal(peer: dict[str, Any]) -> str:
+    """Why the link to this peer alone must not be measured, or nothing."""
+    # The address becomes an argument of other tools, so it must not look like an option.
+    if not _is_address(peer["address"]):
+        return (
+            f"address {peer['address']!r} is neither a host name nor an IP address (ASCII letters, digits, '.', '-', "
+            f"'_' and ':'): {SET_ADDRESS} {peer['name']}"
+        )
+    return ""
+
+
+def _no_latency(reason: str) -> dict[str, Any]:
+    return {"method": "none", "sent": 0, "received": 0, "loss_percent": 100.0, "reason": reason}
 
 
 def _addresses(name: str) -> set[str]:
@@ -152,7 +161,7 @@ def measure_latency(ping: str | None, peer: dict[str, Any], count: int) -> dict[
     try:
         tcp = tcp_latency(peer["address"], peer["tcp_port"], count)
     except NetworkError as error:
-        return {"method": "none", "sent": 0, "received": 0, "loss_percent": 100.0, "reason": str(error)}
+        return _no_latency(str(error))
     if tcp["received"]:
         return dict(tcp, reason=reason)
     return dict(figures or tcp, reason=f"{reason}, and no answer on TCP port {peer['tcp_port']}")
@@ -215,6 +224,9 @@ def measure_tailnet(tailscale: str | None, nodes: set[str], why: str, address: s
 
 
 def _plan(peer: dict[str, Any], params: dict[str, Any], tools: dict[str, str | None]) -> list[str]:
+    reason = refusal(peer)
+    if reason:
+        return [f"{peer['name']}: nothing, because {reason}"]
     by = "ping" if tools["ping"] else f"TCP port {peer['tcp_port']}, because ping is not on this host"
     steps = [f"{peer['name']}: {params['count']} probes of {peer['address']} by {by}"]
     if peer["iperf3_port"] is not None:
@@ -223,6 +235,14 @@ def _plan(peer: dict[str, Any], params: dict[str, Any], tools: dict[str, str | N
     if tools["tailscale"]:
         steps.append(f"{peer['name']}: tailscale ping")
     return steps
+
+
+def _refused(reason: str) -> dict[str, Any]:
+    return {
+        "latency": _no_latency(reason),
+        "bandwidth": {"measured": False, "reason": reason},
+        "tailnet": {"path": "none", "reason": reason},
+    }
 
 
 def profile(module: AnsibleModule) -> dict[str, Any]:
@@ -236,18 +256,25 @@ def profile(module: AnsibleModule) -> dict[str, Any]:
     }
     if module.check_mode:
         return result
-    peers: list[dict[str, Any]] = []
-    for peer in params["peers"]:
-        latency = measure_latency(tools["ping"], peer, params["count"])
-        bandwidth = measure_bandwidth(tools["iperf3"], peer, params["duration"])
-        known = {"name": peer["name"], "address": peer["address"], "reachable": latency["received"] > 0}
-        peers.append(dict(known, latency=latency, bandwidth=bandwidth))
     nodes, why = tailnet_nodes(tools["tailscale"])
-    for measured in peers:
-        measured["tailnet"] = measure_tailnet(tools["tailscale"], nodes, why, measured["address"])
-    silent = [peer["name"] for peer in peers if not peer["reachable"]]
-    relayed = [peer["name"] for peer in peers if peer["tailnet"]["path"] in ("relayed", "peer_relay")]
-    warnings = [f"no answer from {name}" for name in silent]
-    warnings += [f"the tailnet relays the path to {name}: open UDP port 41641 for a direct one" for name in relayed]
+    peers: list[dict[str, Any]] = []
+    warnings: list[str] = []
+    for peer in params["peers"]:
+        name, reason = peer["name"], refusal(peer)
+        if reason:
+            found = _refused(reason)
+            warnings.append(f"the link to {name} was not measured: {reason}")
+        else:
+            found = {
+                "latency": measure_latency(tools["ping"], peer, params["count"]),
+                "bandwidth": measure_bandwidth(tools["iperf3"], peer, params["duration"]),
+                "tailnet": measure_tailnet(tools["tailscale"], nodes, why, peer["address"]),
+            }
+            if not found["latency"]["received"]:
+                warnings.append(f"no answer from {name}")
+        if found["tailnet"]["path"] in ("relayed", "peer_relay"):
+            warnings.append(f"the tailnet relays the path to {name}: open UDP port 41641 for a direct one")
+        known = {"name": name, "address": peer["address"], "reachable": found["latency"]["received"] > 0}
+        peers.append({**known, **found})
     result["network_profile"] = {"schema": SCHEMA, "peers": peers, "warnings": warnings}
     return result

@@ -47,7 +47,8 @@ options:
         required: true
       address:
         description:
-          - Host name or IP address, such as the peer's address in the tailnet.
+          - Host name or IP address, such as the peer's address in the tailnet. One that is neither costs the link to
+            this peer alone, which is listed as not reachable with the reason.
         type: str
         required: true
       tcp_port:
@@ -123,7 +124,7 @@ network_profile:
           description: Name of the peer.
           type: str
         address:
-          description: Its address.
+          description: Its address, as it was given.
           type: str
         reachable:
           description: Whether it has answered at all.

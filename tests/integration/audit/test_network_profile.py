@@ -180,9 +180,31 @@ def test_tools_that_lie(network: Runner, tmp_path: Path) -> None:
 def test_refusals(network: Runner) -> None:
     good = {"name": "a", "address": "192.0.2.1"}
     messages = network.failures(
-        {"peers": [{**good, "address": "--help"}]},
+        {"peers": [good, {**good, "name": "b", "iperf3_port": 0}]},
         {"peers": [good, good]},
         {"peers": [good], "count": 0},
     )
-    for message, part in zip(messages, ("'--help' of peer a is neither", "more than once", "count is 0"), strict=True):
+    for message, part in zip(messages, ("iperf3_port of peer b is 0", "more than once", "count is 0"), strict=True):
         assert part in message
+
+
+def test_a_bad_address_costs_its_link_alone(network: Runner) -> None:
+    port = free_port()
+    addresses = {"my desktop": "my desktop", "büro-pc": "büro-pc", "option": "--help", "nothing": ""}
+    peers: list[dict[str, object]] = [
+        {"name": name, "address": address, "iperf3_port": port} for name, address in addresses.items()
+    ]
+    peers.append({"name": "here", "address": "127.0.0.1"})
+    check, real = network({"peers": peers, "check": True}, {"peers": peers}).tasks
+    found = real["network_profile"]
+    validate("network_profile", found)
+    *bad, good = found["peers"]
+    assert check["plan"] == real["plan"] and good["reachable"]
+    for peer, step, warning in zip(bad, real["plan"][: len(bad)], found["warnings"], strict=True):
+        reason = peer["latency"]["reason"]
+        assert reason.startswith(f"address {peer['address']!r} is neither a host name nor an IP address")
+        assert reason.endswith(f"set ansible_host or hardware_audit_address of {peer['name']}")
+        assert not peer["reachable"] and peer["latency"]["method"] == "none"
+        assert {part["reason"] for part in (peer["bandwidth"], peer["tailnet"])} == {reason}
+        assert step == f"{peer['name']}: nothing, because {reason}"
+        assert warning == f"the link to {peer['name']} was not measured: {reason}"

@@ -188,6 +188,24 @@ def test_a_peer_that_has_gone_costs_its_bandwidth_alone(plays: Plays) -> None:
     assert '"away: NOT AUDITED. Write the facts on the machine: ' in play.output and '"here: ' in play.output
 
 
+@pytest.mark.parametrize("name", ["my desktop", "büro-pc"])
+def test_a_machine_whose_name_is_no_address_costs_the_links_to_it_alone(plays: Plays, name: str) -> None:
+    machines = {"here": local(ansible_host="127.0.0.1"), name: local(), "nas": local(ansible_host="127.0.0.9")}
+    for host, machine in machines.items():
+        machine["hardware_audit_facts_dir"] = str(plays.folder / host / "facts.d")
+    variables = {"hardware_audit_benchmark_seconds": 1}
+    hosts = plays.inventory({"vars": variables, "hosts": machines})
+    play = plays.run("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark")
+    assert "NOT AUDITED" not in play.output
+    for host in machines:
+        peers = check(plays.folder / host / "facts.d")["network_profile.json"]["peers"]
+        reachable = {peer["name"]: peer["reachable"] for peer in peers}
+        assert reachable == {other: other != name for other in machines if other != host}
+        assert all(
+            f"address {name!r} is neither" in peer["latency"]["reason"] for peer in peers if peer["name"] == name
+        )
+
+
 def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays) -> None:
     target, controller = plays.folder / "facts.d", plays.folder / "controller"
     variables = {"hardware_audit_facts_dir": str(target), "hardware_audit_controller_dir": str(controller)}
