@@ -99,38 +99,47 @@ def _addresses(name: str) -> set[str]:
         return set()
 
 
-def _connect(address: str, port: int) -> float | None:
-    """Milliseconds until the peer answers a TCP connection, also by refusing it; None when it does not.
-
-    Raises NetworkError when the name is unknown.
-    """
+def _ways(address: str, port: int) -> list[Any]:
+    """Each address of a name, as the arguments of a socket and of its connection. Raises NetworkError."""
     try:
-        family, kind, protocol, _name, where = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        return socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise NetworkError(f"{address} cannot be resolved: {error}") from error
-    with socket.socket(family, kind, protocol) as probe:
-        probe.settimeout(PATIENCE)
-        start = time.monotonic()
-        try:
+
+
+def _connect(way: Any) -> float | None:
+    """Milliseconds until the peer answers a TCP connection, also by refusing it; None when it does not."""
+    family, kind, protocol, _name, where = way
+    try:
+        with socket.socket(family, kind, protocol) as probe:  # fails where this host does not speak IPv6
+            probe.settimeout(PATIENCE)
+            start = time.monotonic()
             code = probe.connect_ex(where)
-        except OSError:
-            return None
-        took = (time.monotonic() - start) * 1000
+            took = (time.monotonic() - start) * 1000
+    except OSError:
+        return None
     return took if code in (0, errno.ECONNREFUSED) else None
 
 
 def tcp_latency(address: str, port: int, count: int) -> dict[str, Any]:
-    """Latency figures from TCP connections. Stops early when the first three are not answered. Raises NetworkError."""
+    """Latency figures from TCP connections, to the first address of a name that answers. Raises NetworkError.
+
+    Stops early when the first three probes are not answered.
+    """
+    ways = _ways(address, port)
     times: list[float] = []
     sent = 0
     for number in range(count):
         if number:
             time.sleep(INTERVAL)
-        took = _connect(address, port)
         sent += 1
-        if took is not None:
-            times.append(took)
-        elif number == 2 and not times:
+        for way in ways:
+            took = _connect(way)
+            if took is not None:
+                times.append(took)
+                ways = [way]  # from now on a probe that it does not answer is lost
+                break
+        if number == 2 and not times:
             break
     return dict(latency_figures(sent, times), method="tcp", port=port)
 

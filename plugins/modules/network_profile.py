@@ -12,7 +12,7 @@ description:
   - Measures the link from this host to each named peer. What cannot be measured is reported with its reason, and does
     not stop the rest.
   - Latency, jitter and loss come from C(ping). Where ICMP is not permitted, on this host or on the way, they come from
-    the time that a TCP connection takes.
+    the time that a TCP connection takes, to the first of the peer's addresses that answers.
   - Bandwidth comes from C(iperf3) when O(peers[].iperf3_port) is set. The server is not started by this module; the
     examples show how to run one for a single test.
   - Whether the tailnet's path is direct or relayed comes from C(tailscale), where it is installed and logged in.

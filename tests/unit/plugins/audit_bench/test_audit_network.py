@@ -242,3 +242,32 @@ def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     # Each probe takes 2 seconds until it is given up.
     silent = _network.measure_latency(None, peer(), 100)
     assert (silent["method"], silent["sent"], silent["loss_percent"]) == ("tcp", 3, 100.0)
+
+
+def test_a_dead_address_does_not_hide_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 9, 0, 0))
+    strange = (-1, socket.SOCK_STREAM, 6, "", ("nowhere", 9))  # as IPv6 is to a kernel without it
+    real = _network._connect
+    asked = []
+
+    def connect(way: Any) -> float | None:
+        asked.append(way)
+        return None if way == dead else real(way)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        alive = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: [dead, strange, alive])
+        monkeypatch.setattr(_network, "_connect", connect)
+        found = _network.tcp_latency("nas", port, 3)
+    assert (found["sent"], found["received"]) == (3, 3)
+    # The time that the dead one takes is spent once.
+    assert asked == [dead, strange, alive, alive, alive]
+
+
+def test_once_an_address_has_answered_its_losses_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([1.0, None, 3.0])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: ["first", "second"])
+    monkeypatch.setattr(_network, "_connect", lambda way: next(times) if way == "first" else 9.0)
+    found = _network.tcp_latency("nas", 22, 3)
+    assert (found["sent"], found["received"], found["min_ms"], found["max_ms"]) == (3, 2, 1.0, 3.0)
