@@ -76,13 +76,30 @@ def check_options(params: dict[str, Any]) -> None:
             _check_port(peer, option)
 
 
-def refusal(peer: dict[str, Any]) -> str:
-    """Why the link to this peer alone must not be measured, or nothing."""
+def _is_own(address: str) -> bool:
+    """Whether an IP address is loopback, which leads to whoever asks. So does the address that stands for none."""
+    try:
+        found = ipaddress.ip_address(_ZONE.sub("", address))
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None) or found
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def refusal(peer: dict[str, Any], addresses: set[str]) -> str:
+    """Why the link to this peer alone must not be measured, or nothing. `addresses` are those of its name."""
     # The address becomes an argument of other tools, so it must not look like an option.
     if not _is_address(peer["address"]):
         return (
             f"address {peer['address']!r} is neither a host name nor an IP address (ASCII letters, digits, '.', '-', "
             f"'_' and ':'): {SET_ADDRESS} {peer['name']}"
+        )
+    # Any of them: which one a tool takes is its own business.
+    own = sorted(filter(_is_own, addresses))
+    if own and not peer["same_host"]:
+        return (
+            f"address {peer['address']!r} is {own[0]} here, so that this host would measure itself: {SET_ADDRESS} "
+            f"{peer['name']} to where other machines reach it"
         )
     return ""
 
@@ -233,7 +250,7 @@ def measure_tailnet(tailscale: str | None, nodes: set[str], why: str, address: s
 
 
 def _plan(peer: dict[str, Any], params: dict[str, Any], tools: dict[str, str | None]) -> list[str]:
-    reason = refusal(peer)
+    reason = refusal(peer, {peer["address"]})  # a name is not looked up, as that would send something
     if reason:
         return [f"{peer['name']}: nothing, because {reason}"]
     by = "ping" if tools["ping"] else f"TCP port {peer['tcp_port']}, because ping is not on this host"
@@ -269,7 +286,7 @@ def profile(module: AnsibleModule) -> dict[str, Any]:
     peers: list[dict[str, Any]] = []
     warnings: list[str] = []
     for peer in params["peers"]:
-        name, reason = peer["name"], refusal(peer)
+        name, reason = peer["name"], refusal(peer, _addresses(peer["address"]))
         if reason:
             found = _refused(reason)
             warnings.append(f"the link to {name} was not measured: {reason}")

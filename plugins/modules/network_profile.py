@@ -49,8 +49,14 @@ options:
         description:
           - Host name or IP address, such as the peer's address in the tailnet. One that is neither costs the link to
             this peer alone, which is listed as not reachable with the reason.
+          - So does loopback, or a name that this host takes for loopback, unless O(peers[].same_host) is set.
         type: str
         required: true
+      same_host:
+        description:
+          - Whether the peer is this host by another name. Only then a loopback address leads to the peer.
+        type: bool
+        default: false
       tcp_port:
         description:
           - Port to connect to where ICMP is not permitted. A refused connection is an answer too.
@@ -178,6 +184,7 @@ def main() -> None:
     peer = {
         "name": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
+        "same_host": {"type": "bool", "default": False},
         "tcp_port": {"type": "int", "default": 22},
         "iperf3_port": {"type": "int"},
     }

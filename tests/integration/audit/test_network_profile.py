@@ -21,6 +21,7 @@ from tests.ports import free_port
 from .conftest import need, validate
 
 HERE, PEER = "198.18.53.1", "198.18.53.2"  # RFC 2544: addresses for benchmarks
+HERE_ITSELF = {"address": "127.0.0.1", "same_host": True}
 RATE, DELAY = 50, 20  # Mbit/s, ms
 
 
@@ -134,7 +135,7 @@ def test_loopback_waits_for_the_server(network: Runner) -> None:
     late = f"sleep 2; exec timeout 60 iperf3 -s -1 -B 127.0.0.1 -p {port}"
     server = subprocess.Popen(["sh", "-c", late], stdout=subprocess.DEVNULL)
     try:
-        peers = [{"name": "here", "address": "127.0.0.1", "iperf3_port": port}]
+        peers = [{"name": "here", **HERE_ITSELF, "iperf3_port": port}]
         check, real = network({"peers": peers, "check": True, "count": 1}, {"peers": peers, "count": 1}).tasks
         assert server.wait(30) == 0
     finally:
@@ -150,7 +151,7 @@ def test_without_tools(network: Runner, tmp_path: Path) -> None:
     wrapper = tmp_path / "python"
     wrapper.write_text(f'#!/bin/sh\nPATH=/nonexistent exec {sys.executable} "$@"\n')
     wrapper.chmod(0o755)
-    peers = [{"name": "here", "address": "127.0.0.1", "tcp_port": free_port(), "iperf3_port": 5201}]
+    peers = [{"name": "here", **HERE_ITSELF, "tcp_port": free_port(), "iperf3_port": 5201}]
     (result,) = replace(network, python=str(wrapper))({"peers": peers}).tasks
     found = result["network_profile"]
     validate("network_profile", found)
@@ -167,7 +168,7 @@ def test_tools_that_lie(network: Runner, tmp_path: Path) -> None:
     wrapper = tmp_path / "python"
     wrapper.write_text(f'#!/bin/sh\nPATH={tmp_path}:$PATH exec {sys.executable} "$@"\n')
     wrapper.chmod(0o755)
-    peers = [{"name": "here", "address": "127.0.0.1", "tcp_port": free_port(), "iperf3_port": 5201}]
+    peers = [{"name": "here", **HERE_ITSELF, "tcp_port": free_port(), "iperf3_port": 5201}]
     (result,) = replace(network, python=str(wrapper))({"peers": peers}).tasks
     found = result["network_profile"]
     validate("network_profile", found)
@@ -194,7 +195,7 @@ def test_a_bad_address_costs_its_link_alone(network: Runner) -> None:
     peers: list[dict[str, object]] = [
         {"name": name, "address": address, "iperf3_port": port} for name, address in addresses.items()
     ]
-    peers.append({"name": "here", "address": "127.0.0.1"})
+    peers.append({"name": "here", **HERE_ITSELF})
     check, real = network({"peers": peers, "check": True}, {"peers": peers}).tasks
     found = real["network_profile"]
     validate("network_profile", found)
@@ -208,3 +209,11 @@ def test_a_bad_address_costs_its_link_alone(network: Runner) -> None:
         assert {part["reason"] for part in (peer["bandwidth"], peer["tailnet"])} == {reason}
         assert step == f"{peer['name']}: nothing, because {reason}"
         assert warning == f"the link to {peer['name']} was not measured: {reason}"
+
+
+def test_a_name_that_leads_here_is_not_measured(network: Runner) -> None:
+    (result,) = network({"peers": [{"name": "desktop", "address": "localhost"}]}).tasks
+    found = result["network_profile"]
+    validate("network_profile", found)
+    (peer,) = found["peers"]
+    assert not peer["reachable"] and "so that this host would measure itself" in peer["latency"]["reason"]

@@ -206,6 +206,39 @@ def test_a_machine_whose_name_is_no_address_costs_the_links_to_it_alone(plays: P
         )
 
 
+ELSEWHERE = """
+from ansible.plugins.connection import local
+
+DOCUMENTATION = local.DOCUMENTATION.replace("name: local", "name: elsewhere")
+
+
+class Connection(local.Connection):
+    transport = "elsewhere"
+"""
+
+
+def test_loopback_is_for_machines_that_are_one(plays: Plays) -> None:
+    """To any other it is the machine that measures."""
+    plugin = plays.folder / "connection" / "elsewhere.py"
+    plugin.parent.mkdir()
+    plugin.write_text(ELSEWHERE)
+    machines = {
+        "here": {"ansible_host": "localhost"},
+        "too": {"ansible_host": "127.0.0.9"},
+        "there": {"ansible_host": "127.0.0.1", "ansible_connection": "elsewhere"},
+    }
+    for host, machine in machines.items():
+        machine["hardware_audit_facts_dir"] = str(plays.folder / host / "facts.d")
+        machine["ansible_python_interpreter"] = sys.executable
+    hosts = plays.inventory({"vars": {"hardware_audit_benchmark_seconds": 1}, "hosts": machines})
+    audit = ("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark", "--connection", "local")
+    plays.run(*audit, ANSIBLE_CONNECTION_PLUGINS=str(plugin.parent))
+    for host in machines:
+        for peer in check(plays.folder / host / "facts.d")["network_profile.json"]["peers"]:
+            assert peer["reachable"] is ("there" not in (host, peer["name"])), peer
+            assert peer["reachable"] or f"of {peer['name']} to where other machines" in peer["latency"]["reason"]
+
+
 def test_where_a_machine_keeps_no_files_they_stay_on_the_controller(plays: Plays) -> None:
     target, controller = plays.folder / "facts.d", plays.folder / "controller"
     variables = {"hardware_audit_facts_dir": str(target), "hardware_audit_controller_dir": str(controller)}

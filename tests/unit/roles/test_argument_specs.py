@@ -15,6 +15,7 @@ INVENTORY = {"homelab_port_base", "homelab_data_dir", "homelab_tuning", "homelab
 # Ansible's: facts, magic variables, functions of its templates.
 ANSIBLE = {
     "ansible_check_mode",
+    "ansible_connection",
     "ansible_facts",
     "ansible_managed",
     "ansible_failed_result",

@@ -186,24 +186,45 @@ def test_parsers_survive_garbage(text: str) -> None:
 
 
 def peer(**options: Any) -> dict[str, Any]:
-    return {"name": "a", "address": "192.0.2.1", "tcp_port": 22, "iperf3_port": None, **options}
+    return {"name": "a", "address": "192.0.2.1", "same_host": False, "tcp_port": 22, "iperf3_port": None, **options}
 
 
 @pytest.mark.parametrize(
-    "address", ["192.0.2.1", "nas", "nas.example.org.", "100.64.0.1", "fe80::1%eth0", "::1", "x-1"]
+    "address", ["192.0.2.1", "nas", "nas.example.org.", "100.64.0.1", "fe80::1%eth0", "2001:db8::1", "x-1"]
 )
 def test_good_addresses(address: str) -> None:
-    assert refusal(peer(address=address)) == ""
+    assert refusal(peer(address=address), {address}) == ""
 
 
 @pytest.mark.parametrize(
     "address", ["", "-c", "--help", "a b", "a;b", "$(id)", "a/b", "1.2.3.4\n", "ä", ":", "x" * 300]
 )
 def test_bad_addresses(address: str) -> None:
-    assert refusal(peer(address=address)) == (
+    assert refusal(peer(address=address, same_host=True), set()) == (
         f"address {address!r} is neither a host name nor an IP address (ASCII letters, digits, '.', '-', '_' and ':'): "
         "set ansible_host or hardware_audit_address of a"
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "addresses", "own"),
+    [
+        ("127.0.0.1", {"127.0.0.1"}, "127.0.0.1"),
+        ("127.8.9.1", {"127.8.9.1"}, "127.8.9.1"),
+        ("::1", {"::1"}, "::1"),
+        ("::ffff:127.0.0.1", {"::ffff:127.0.0.1"}, "::ffff:127.0.0.1"),
+        ("0.0.0.0", {"0.0.0.0"}, "0.0.0.0"),
+        ("localhost", {"::1", "127.0.0.1"}, "127.0.0.1"),
+        ("desktop", {"127.0.1.1"}, "127.0.1.1"),
+        ("desktop", {"192.0.2.1", "127.0.1.1"}, "127.0.1.1"),
+    ],
+)
+def test_loopback_leads_to_this_host_itself(address: str, addresses: set[str], own: str) -> None:
+    assert refusal(peer(address=address), addresses) == (
+        f"address {address!r} is {own} here, so that this host would measure itself: "
+        "set ansible_host or hardware_audit_address of a to where other machines reach it"
+    )
+    assert refusal(peer(address=address, same_host=True), addresses) == ""
 
 
 @pytest.mark.parametrize(
