@@ -213,7 +213,8 @@ def measure_bandwidth(iperf: str | None, peer: dict[str, Any], duration: int) ->
             reason = str(error)
         # The server is started for this test only and may not listen yet.
         if not any(word in reason.lower() for word in _REFUSED) or time.monotonic() > end:
-            return {"measured": False, "reason": f"{reason}. Start iperf3 -s -1 -p {port} on {peer['name']} first"}
+            ask = f"Does iperf3 -s -p {port} run on {peer['name']}, and is the port open?"
+            return {"measured": False, "reason": f"{reason}. {ask}"}
         time.sleep(0.5)
 
 

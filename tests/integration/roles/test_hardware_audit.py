@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -18,6 +19,7 @@ import pytest
 from ansible_collections.homelab.ai.plugins.module_utils._gpu import read_gpu
 
 from tests.integration.roles.plays import ROOT, Plays, local
+from tests.ports import free_port
 from tests.unit.plugins.audit.recorded_machines import NAMES, build
 
 SCHEMAS = {
@@ -185,6 +187,8 @@ def test_a_peer_that_has_gone_costs_its_bandwidth_alone(plays: Plays) -> None:
     play = plays.run("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark")
     (peer,) = check(folder)["network_profile.json"]["peers"]
     assert peer["name"] == "away" and peer["reachable"] and not peer["bandwidth"]["measured"]
+    reason = peer["bandwidth"]["reason"]
+    assert reason.startswith("iperf3 -s on away: ") and "Failed to connect to the host via ssh" in reason
     assert '"away: NOT AUDITED. Write the facts on the machine: ' in play.output and '"here: ' in play.output
 
 
@@ -204,6 +208,46 @@ def test_a_machine_whose_name_is_no_address_costs_the_links_to_it_alone(plays: P
         assert all(
             f"address {name!r} is neither" in peer["latency"]["reason"] for peer in peers if peer["name"] == name
         )
+
+
+@pytest.mark.skipif(not shutil.which("iperf3"), reason="iperf3 is not installed (Debian: apt-get install iperf3)")
+def test_a_server_that_cannot_start_says_why(plays: Plays) -> None:
+    """And one that nobody reaches leaves it to the client to say so."""
+    iperf = plays.folder / "bin" / "iperf3"
+    iperf.parent.mkdir()
+    program = f"""#!/bin/sh
+    case "$*" in
+      *"--client 127.0.0.7"*) echo '{{"error": "no route to it"}}' ;;
+      *"-B 127.0.0.8"*) exec {iperf}-gone ;;
+      *) exec {shutil.which("iperf3")} "$@" ;;
+    esac
+    """
+    iperf.write_text(program)
+    iperf.chmod(0o755)
+    variables = {
+        "hardware_audit_facts_dir": str(plays.folder / "{{ inventory_hostname }}"),
+        "hardware_audit_benchmark_seconds": 1,
+        "hardware_audit_iperf3_port": free_port(),
+        "ansible_async_dir": str(plays.folder / "jobs"),
+    }
+    addresses = {"taken": "127.0.0.6", "far": "127.0.0.7", "without": "127.0.0.8"}
+    machines = {name: local(ansible_host=address) for name, address in addresses.items()}
+    hosts = plays.inventory({"vars": variables, "hosts": machines})
+    with socket.socket() as taken:
+        taken.bind((addresses["taken"], variables["hardware_audit_iperf3_port"]))
+        path = f"{iperf.parent}:{os.environ['PATH']}"
+        plays.run("homelab.ai.hardware_audit", hosts, "--tags", "network_benchmark", PATH=path)
+    reasons = {}
+    for name in machines:
+        for peer in check(plays.folder / name)["network_profile.json"]["peers"]:
+            assert peer["reachable"] and not peer["bandwidth"]["measured"], peer
+            reasons[peer["name"]] = peer["bandwidth"]["reason"]
+    assert reasons["taken"].startswith("iperf3 -s on taken: iperf3: error - unable to start listener")
+    assert "Address already in use" in reasons["taken"] and "(here: iperf3: " in reasons["taken"]
+    assert reasons["without"].startswith("iperf3 -s on without: ") and f"{iperf}-gone: not found" in reasons["without"]
+    # Neither is it the server that the machine before has started in vain.
+    assert reasons["far"].startswith("iperf3: no route to it. Does iperf3 -s -p ")
+    assert not list((plays.folder / "jobs").iterdir()), "the servers have left something behind"
 
 
 ELSEWHERE = """

@@ -27,3 +27,11 @@ def test_the_server_outlasts_the_longest_test() -> None:
     )
     assert server["ansible.builtin.command"]["argv"][1] == "{{ __hardware_audit_server_seconds }}"
     assert server["async"] == "{{ __hardware_audit_server_seconds | int }}"
+
+
+def test_the_server_that_is_stopped_is_the_one_that_was_started() -> None:
+    tasks = list(source.tasks(source.load(source.ROOT / "roles" / "hardware_audit" / "tasks" / "link.yml")))
+    commands = [task["ansible.builtin.command"]["argv"] for task in tasks if "ansible.builtin.command" in task]
+    (started,) = (argv for argv in commands if argv[0] == "timeout")
+    (stopped,) = (argv for argv in commands if argv[0] == "pkill")
+    assert stopped == ["pkill", "-x", "-f", " ".join(started)]
