@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homelab.ai.plugins.module_utils._gpu_sysfs import Display, read_device, read_displays
+from ansible_collections.homelab.ai.plugins.module_utils._gpu_sysfs import (
+    MIN_MEMORY_MIB,
+    Display,
+    read_device,
+    read_displays,
+)
 from ansible_collections.homelab.ai.plugins.module_utils._hostfs import Host, Notes
 from ansible_collections.homelab.ai.plugins.module_utils._jetson import parse_cuda, read_jetson
 from ansible_collections.homelab.ai.plugins.module_utils._memory import nominal_mib, total_mib
@@ -23,8 +28,6 @@ from ansible_collections.homelab.ai.plugins.module_utils._nvidia_smi import (
     why,
 )
 
-# Below that not even a small model and its cache fit; the usual share that integrated graphics reserve is 0.5 GiB.
-MIN_MEMORY_MIB = 2048
 # GPUs without memory of their own, for which nvidia-smi prints "N/A" (DGX Spark; Jetson modules seen from a container).
 _UNIFIED = ("GB10", "Orin", "Thor")
 _CSV_BASE = "name,uuid,memory.total,driver_version"  # fields that every nvidia-smi of the last ten years knows

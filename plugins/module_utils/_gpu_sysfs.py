@@ -14,6 +14,10 @@ from typing import Any
 
 from ansible_collections.homelab.ai.plugins.module_utils._hostfs import Host, Notes
 
+# Below that not even a small model and its cache fit; the usual share that integrated graphics reserve is 0.5 GiB.
+MIN_MEMORY_MIB = 2048
+# What graphics may borrow is half of the memory by default: 15652 MiB in a machine of 32 GiB, which has some to give.
+_MUCH_BORROWED_MIB = 12 << 10
 _DEVICES = "/sys/bus/pci/devices"
 _VENDORS = {0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel"}  # others (BMC, virtual screens) only show pictures
 _LABELS = {"amd": "AMD", "intel": "Intel"}
@@ -66,6 +70,13 @@ def read_device(host: Host, display: Display, notes: Notes) -> dict[str, Any] | 
         notes.reason(
             f"kernel driver {display.driver} tells no memory of its own for {display.vendor} graphics at PCI "
             f"{display.address}: integrated graphics, or not told"
+        )
+    borrowed = (host.number(f"{where}/mem_info_gtt_total") or 0) >> 20
+    if memory is not None and memory < MIN_MEMORY_MIB and borrowed >= _MUCH_BORROWED_MIB:
+        notes.reason(
+            f"{display.vendor} graphics at PCI {display.address} has {memory} MiB of its own; the {borrowed} MiB that "
+            "it may borrow (GTT) do not count. Integrated graphics get more of their own in the firmware's setup, as "
+            "UMA frame buffer size"
         )
     unique = host.text(f"{where}/unique_id") or ""
     return {

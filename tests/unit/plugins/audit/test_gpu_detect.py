@@ -54,6 +54,28 @@ def add_device(root: Path, address: str, **files: str) -> None:
         (device / name.replace("__", "/")).write_text(text + "\n")
 
 
+@pytest.mark.parametrize(
+    ("own_mib", "borrowed_mib", "told"),
+    [(512, 63842, True), (512, 12288, True), (512, 12287, False), (2047, 63842, True), (2048, 63842, False)],
+)
+def test_integrated_graphics_with_much_to_borrow_say_where_to_raise_their_share(
+    own_mib: int, borrowed_mib: int, told: bool, tmp_path: Path
+) -> None:
+    # Files in bytes: kernel drivers/gpu/drm/amd/amdgpu/amdgpu_{vram,gtt}_mgr.c, "DOC: mem_info_..._total".
+    # Strix Halo is 1002:1586, a "Display controller [0380]": https://github.com/danbev/learning-ai, notes/gmktec.md.
+    files = {"vendor": "0x1002", "device": "0x1586", "class": "0x038000", "uevent": "DRIVER=amdgpu"}
+    sizes = {"mem_info_vram_total": str(own_mib << 20), "mem_info_gtt_total": str(borrowed_mib << 20)}
+    add_device(tmp_path, "0000:c5:00.0", **files, **sizes)
+    facts = facts_of(RecordedHost(tmp_path, "x86_64", {}))
+    assert (facts["has_gpu"], facts["warnings"]) == (own_mib >= 2048, [])
+    reason = (
+        f"amd graphics at PCI 0000:c5:00.0 has {own_mib} MiB of its own; the {borrowed_mib} MiB that it may borrow "
+        "(GTT) do not count. "
+        "Integrated graphics get more of their own in the firmware's setup, as UMA frame buffer size"
+    )
+    assert (reason in facts["reasons"]) is told
+
+
 def test_memory_of_intels_tiles_adds_up(tmp_path: Path) -> None:
     vram = {f"tile{number}__physical_vram_size_bytes": str(size << 30) for number, size in ((0, 16), (1, 8))}
     add_device(tmp_path, "0000:03:00.0", vendor="0x8086", device="0xe20b", **{"class": "0x030000"}, **vram)
