@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_budget import Budget, budget
@@ -22,6 +23,8 @@ from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_rows import row
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_settings import Settings
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_storage import share_out
 
+VAST_MIB = 2**30  # more than any machine has
+
 
 def tune(facts: Any, preset: str, overrides: Any) -> dict[str, Any]:
     """The homelab_tuning dictionary of a machine. Raises TuningError."""
@@ -31,11 +34,21 @@ def tune(facts: Any, preset: str, overrides: Any) -> dict[str, Any]:
     components = rows(machine, profile, preset, said)
     room = budget(machine, profile, said)
     filled = fill(components, room, machine.cores, preset)
+    ample = filled  # what there would be, were all memory allocatable
+    levels = {}  # where shares would be with more of one fact alone
+    if machine.allocatable_mib is not None:
+        whole = replace(machine, allocatable_mib=machine.memory_mib)
+        ample = fill(components, budget(whole, profile, said), machine.cores, preset)
+        vast = replace(room, hold_mib=VAST_MIB, base_mib=VAST_MIB)
+        levels = {
+            "allocatable_mib": ample.level_mib,
+            "memory_mib": fill(components, vast, machine.cores, preset).level_mib,
+        }
 
     ledger = Ledger()
     by_name = {row.name: row for row in components}
-    Resources(ledger, machine, profile, said, room, filled, preset).write(components)
-    Settings(ledger, machine, said, by_name).write()
+    Resources(ledger, machine, profile, said, room, filled, ample, preset).write(components)
+    Settings(ledger, machine, said, by_name, levels).write()
     share_out(ledger, machine, profile, said, frozenset(by_name))
     return {
         "schema": 1,

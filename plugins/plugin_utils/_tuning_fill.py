@@ -16,6 +16,7 @@ memory ends it, so that a step further down does not take what the next MiB woul
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ def fill(rows: Sequence[Row], budget: Budget, cores: int, preset: str) -> Fill:
 
     level = highest(budget.base_mib, lambda w: not _over(rows, budget, w))
     level_m = highest(cores * 1000, lambda v: sum(row.cpu_m(v) for row in rows) <= budget.requests_m)
-    steps, cpu_waiting = _affordable(rows, budget, level_m)
+    steps = _affordable(rows, budget, level_m)
+    affordable = Counter(row.name for row in steps)
 
     left_hold = budget.hold_mib - sum(row.hold_mib(level) for row in rows)
     left_requests = budget.requests_mib - sum(row.request_mib(level) for row in rows)
@@ -75,7 +77,7 @@ def fill(rows: Sequence[Row], budget: Budget, cores: int, preset: str) -> Fill:
         level_short=() if level == budget.base_mib else _over(rows, budget, level + 1),
         waiting=waiting,
         short={
-            row.name: cpu_short if row.name in cpu_waiting else waiting_short
+            row.name: cpu_short if replicas[row.name] > affordable[row.name] else waiting_short
             for row, number in missing.items()
             if number
         },
@@ -94,7 +96,7 @@ def _short(hold: int, hold_left: int, request: int, request_left: int) -> Short:
     return ("hold",) * (hold > hold_left) + ("requests",) * (request > request_left)
 
 
-def _affordable(rows: Sequence[Row], budget: Budget, level_m: int) -> tuple[list[Row], frozenset[str]]:
+def _affordable(rows: Sequence[Row], budget: Budget, level_m: int) -> list[Row]:
     """Further replicas in the order in which memory is given to them, as far as processor time goes."""
     left = budget.requests_m - sum(row.cpu_m(level_m) for row in rows)
     burst = sorted((row for row in rows if row.burst), key=lambda row: load()["burst_order"].index(row.name))
@@ -109,7 +111,7 @@ def _affordable(rows: Sequence[Row], budget: Budget, level_m: int) -> tuple[list
                 continue
             left -= row.cpu_m(level_m)
             steps.append(row)
-    return steps, frozenset(waiting)
+    return steps
 
 
 def _check_floors(rows: Sequence[Row], budget: Budget, preset: str) -> None:

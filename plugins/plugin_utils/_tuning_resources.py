@@ -31,6 +31,7 @@ class Resources:
     overrides: Overrides
     budget: Budget
     fill: Fill
+    ample: Fill  # the same, were all memory allocatable
     preset: str
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -142,19 +143,23 @@ class Resources:
         )
 
     def _cpu_binding(self, row: Row) -> str:
+        cores, least = self.machine.cores, load()["rules"]["extract_least_cores"]
+        if row.name != "extract" or self.machine.vector or cores < least:
+            return "cores"
         # Without vector instructions there is one thread, however many cores.
-        return "cores and has_avx2" if row.name == "extract" and not self.machine.vector else "cores"
+        return "has_avx2" if self._vector_threads() > least else "cores and has_avx2"
+
+    def _vector_threads(self) -> int:
+        rule = load()["rules"]["extract_threads"]
+        return max(int(rule["least"]), self.machine.cores // int(rule["cores_divisor"]))
 
     def _cpu_most(self, row: Row) -> tuple[int, str, dict[str, Any]]:
         cores = self.machine.cores
         if row.name != "extract":
             percent = self.profile.percents["cpu_limit_percent"]
             return share(cores * 1000, percent), "cpu_limit_percent of the cores", {"cpu_limit_percent": float(percent)}
-        rules = load()["rules"]
-        threads = 1
-        if self.machine.vector:
-            threads = max(rules["extract_threads"]["least"], cores // rules["extract_threads"]["cores_divisor"])
-        most = min(cores, max(rules["extract_least_cores"], threads))
+        threads = self._vector_threads() if self.machine.vector else 1
+        most = min(cores, max(load()["rules"]["extract_least_cores"], threads))
         rule = "a core for each thread: a quarter of the cores with AVX2 or NEON, else 1; at least 2 where there are 2"
         return most * 1000, rule, {"threads": threads}
 
@@ -203,8 +208,14 @@ class Resources:
         # Of unified memory models take so much that shares, which grow with it, never leave any for replicas.
         if memory and self.machine.unified:
             return " and ".join(["overrides.ollama_vram_percent", *(["cores"] if "cpu" in short else [])])
+        if not memory:
+            return self.moves(short)
+        cpu = ("cpu",) if "cpu" in short else ()
+        still = self.ample.short.get(row.name, ())
+        if self.ample.replicas[row.name] > replicas or set(still) <= {"cpu"}:
+            return self.moves(("requests", *cpu))
         # Shares grow with memory too, and are requested from what is allocatable: both have to rise.
-        return self.moves(("hold", "requests", *short) if memory else short)
+        return self.moves(("hold", "requests", *cpu))
 
     def _inference(self) -> None:
         """What the model server of a GPU may take: weights, KV cache and, in unified memory, the host's cache."""

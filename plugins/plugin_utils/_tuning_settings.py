@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import Overrides, TuningError, load
@@ -17,6 +18,7 @@ from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_ledger import L
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_postgres import Postgres
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_rows import Row
 
+MANY_CORES = 10**6  # more than any machine has
 # Bounds that a component sets itself, in MiB. Postgres' are checked together, in their worst case.
 BELOW_LIMIT = (("nats", "gomemlimit_mib"), ("nats", "max_memory_store_mib"), ("extract", "max_rss_mib"))
 
@@ -24,8 +26,16 @@ BELOW_LIMIT = (("nats", "gomemlimit_mib"), ("nats", "max_memory_store_mib"), ("e
 class Settings:
     """Writes settings; what the inventory says goes before every rule."""
 
-    def __init__(self, ledger: Ledger, machine: Machine, overrides: Overrides, rows: Mapping[str, Row]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        machine: Machine,
+        overrides: Overrides,
+        rows: Mapping[str, Row],
+        levels: Mapping[str, int],
+    ) -> None:
         self.rows = rows
+        self.levels = levels  # that more of one fact alone would lead to
         self.ledger = ledger
         self.machine = machine
         self.overrides = overrides
@@ -88,7 +98,7 @@ class Settings:
         """Rule, and binding where it is not the memory limit's."""
         data = load()["postgres"]
         own = setting("postgres", key)
-        grows = self._growing_limit(limit)
+        grows = self._growing_limit(sizing, limit, key, value)
         by_cores = sizing.cores * data["parallel_cores_percent"] // 100
         by_memory = limit // data["parallel_step_mib"]
         parallel = "cores" if by_cores < by_memory else grows
@@ -116,12 +126,17 @@ class Settings:
             rule += f", and {data['workers_beside_parallel']}"
         return rule, parallel
 
-    def _growing_limit(self, limit: int) -> str:
+    def _growing_limit(self, sizing: Postgres, limit: int, key: str, value: int) -> str:
         """What makes the limit much larger. Shares that grow with memory are requested from what is allocatable."""
         row = self.rows["postgres"]
         if limit == row.ceiling_mib or not row.percent:
             return self.ledger.binding("components.postgres.limit.memory_mib")
-        return "memory_mib" if self.machine.allocatable_mib is None else "memory_mib and allocatable_mib"
+        if not self.levels:
+            return "memory_mib"
+        if key != "work_mem_mib":  # it falls with the number of workers, which are as many as the others allow
+            sizing = replace(sizing, cores=MANY_CORES)
+        alone = (fact for fact, level in self.levels.items() if sizing.settings(row.limit_mib(level))[key] > value)
+        return next(alone, "memory_mib and allocatable_mib")
 
     def threads(self) -> None:
         most = load()["rules"]["threads_max"]

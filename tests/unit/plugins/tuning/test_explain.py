@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""`binding` tells the truth: a change of what it names, and of nothing else, moves the number."""
+"""`binding` tells the truth: a change of what it names, and of nothing else, moves the number.
+
+Where it names several, each is needed: the others alone, however much more there is of them, do not move it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from tests.unit.plugins.tuning.golden import MACHINES
 from tests.unit.plugins.tuning.machines import DATA, OVERRIDES, PRESETS, at, machines, tuned
 
 Case = tuple[dict[str, Any], str, dict[str, Any]]
-FACTORS = (0.12, 0.3, 0.5, 0.8, 0.9, 0.97, 1.03, 1.1, 1.3, 2, 4, 10)
+RISES = (1.03, 1.1, 1.3, 2, 4, 10)
+FACTORS = (0.12, 0.3, 0.5, 0.8, 0.9, 0.97, *RISES)
 GIB = 1024**3
 
 
@@ -37,15 +41,16 @@ def with_memory(facts: dict[str, Any], memory: int) -> dict[str, Any]:
 def changed_facts(facts: dict[str, Any], binding: str, factors: Sequence[float]) -> Iterator[dict[str, Any]]:
     storage, gpu = facts.get("storage", {}), facts.get("gpu", {})
     if binding == "memory_mib":
-        sizes = [16384, *(int(facts["memory_mib"] * factor) for factor in factors)]
+        sizes = [int(facts["memory_mib"] * factor) for factor in factors]
+        sizes += [16384] if factors == FACTORS else []
         yield from (with_memory(facts, size) for size in sizes)
     elif binding in ("allocatable_mib", "nominal_mib"):
-        for factor in factors:
-            value = int(facts[binding] * factor)
+        for value in (facts["memory_mib"], *(int(facts[binding] * factor) for factor in factors)):
             if value == facts["memory_mib"] or (value < facts["memory_mib"]) == (binding == "allocatable_mib"):
                 yield facts | {binding: value}
     elif binding == "cores":
-        yield from (facts | {"cores": cores} for cores in (1, 2, 4, 8, 16, 64, facts["cores"] * 2, facts["cores"] + 1))
+        counts = (1, 2, 4, 8, 16, 64, facts["cores"] * 2, facts["cores"] + 1)
+        yield from (facts | {"cores": cores} for cores in counts if factors == FACTORS or cores > facts["cores"])
     elif binding == "has_avx2":
         yield facts | {"has_avx2": not facts.get("has_avx2", False)}
     elif binding == "storage.total_gib":
@@ -104,16 +109,39 @@ def untrue_lines(facts: dict[str, Any], preset: str, overrides: dict[str, Any]) 
             found = results[binding]
         if not any(at(result, path) != value for result in found):
             untrue.append(f"{path} = {value}, binding {binding}")
+        for name in needless(facts, preset, overrides, line):
+            untrue.append(f"{path} = {value}, binding {binding}, but it moves without {name}")
     return untrue
 
 
+def needless(facts: dict[str, Any], preset: str, overrides: dict[str, Any], line: dict[str, Any]) -> Iterator[str]:
+    """Names of a binding that the others do not need to move its number."""
+    names = line["binding"].split(" and ")
+    if len(names) == 1:
+        return
+    for name in names:
+        # Some more memory alone may do for a replica, and much more not: shares grow with it, and are requested too.
+        if name == "allocatable_mib" and line["path"].endswith("replicas.max"):
+            continue
+        others = " and ".join(other for other in names if other != name)
+        found = neighbours(facts, preset, overrides, others, line["value"], RISES)
+        if any(at(result, line["path"]) != line["value"] for result in found):
+            yield name
+
+
 def neighbours(
-    facts: dict[str, Any], preset: str, overrides: dict[str, Any], binding: str, value: Any
+    facts: dict[str, Any],
+    preset: str,
+    overrides: dict[str, Any],
+    binding: str,
+    value: Any,
+    factors: Sequence[float] = FACTORS,
 ) -> Iterator[dict[str, Any]]:
     """Results with other values of what `binding` names, of all of them at once where it names several."""
     cases = [(facts, overrides)]
     names = binding.split(" and ")
-    factors = FACTORS if len(names) == 1 else (1.3, 2, 4, 10)
+    if len(names) > 1:
+        factors = RISES
     for name in names:
         if name.startswith("overrides."):
             cases = [(fact, said) for fact, old in cases for said in changed_overrides(old, name, value)]
@@ -149,3 +177,28 @@ def test_workers_of_postgres_are_bound_by_what_bounds_its_memory(overrides: dict
     facts = {"memory_mib": 31950, "cores": 64, "has_avx2": True}
     explain = {entry["path"]: entry["binding"] for entry in tuned(facts, "core", overrides)["explain"]}
     assert explain["components.postgres.settings.max_parallel_workers"] == binding
+
+
+REPLICAS = "components.extract.replicas.max"
+WORKERS = "components.postgres.settings.max_parallel_workers"
+CORES = "components.extract.limit.cpu_m"
+
+
+@pytest.mark.parametrize(
+    ("facts", "path", "binding"),
+    [
+        ({"memory_mib": 32000, "allocatable_mib": 8000}, REPLICAS, "allocatable_mib"),
+        ({"memory_mib": 10000, "allocatable_mib": 9000}, REPLICAS, "memory_mib and allocatable_mib"),
+        ({"memory_mib": 10000}, REPLICAS, "memory_mib"),
+        ({"memory_mib": 32000, "allocatable_mib": 8000, "cores": 64}, WORKERS, "allocatable_mib"),
+        ({"memory_mib": 32000, "allocatable_mib": 30000, "cores": 64}, WORKERS, "memory_mib"),
+        ({"memory_mib": 32000, "cores": 1, "has_avx2": False}, CORES, "cores"),
+        ({"memory_mib": 32000, "cores": 2, "has_avx2": False}, CORES, "cores and has_avx2"),
+        ({"memory_mib": 32000, "cores": 11, "has_avx2": False}, CORES, "cores and has_avx2"),
+        ({"memory_mib": 32000, "cores": 12, "has_avx2": False}, CORES, "has_avx2"),
+    ],
+)
+def test_no_more_is_named_than_is_needed(facts: dict[str, Any], path: str, binding: str) -> None:
+    tuning = tuned({"cores": 8, "has_avx2": True} | facts, "core", {})
+    assert tuning is not None
+    assert {entry["path"]: entry["binding"] for entry in tuning["explain"]}[path] == binding

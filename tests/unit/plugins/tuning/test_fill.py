@@ -58,6 +58,13 @@ def test_all_is_given_where_all_fits() -> None:
         ({"hold_mib": 3599}, {"graph": 1, "extract": 2}, "graph", {"extract": ("hold",), "graph": ("hold",)}),
         # graph would fit, but what is left is kept for the replica that comes first.
         ({"hold_mib": 3199}, {"graph": 1, "extract": 1}, "extract", {"extract": ("hold",), "graph": ("hold",)}),
+        # Processors would end extract's third replica, but it is memory that ends its second.
+        (
+            {"hold_mib": 3199, "requests_m": 1499},
+            {"graph": 1, "extract": 1},
+            "extract",
+            {"extract": ("hold",), "graph": ("hold",)},
+        ),
         (
             {"hold_mib": 4599, "requests_mib": 2299},
             {"graph": 2, "extract": 2},
