@@ -187,15 +187,17 @@ class Resources:
         )
         memory = rule["memory_percent"]
         said = self.overrides.hpa_memory_threshold_percent
-        by_memory = memory["percent"] if self.machine.memory_mib > memory["above_mib"] else memory["else_percent"]
-        # No unified memory of 16 GiB carries the components beside the models.
-        own = said is not None or self.machine.unified
+        above = memory["above_mib"]
+        by_memory = memory["percent"] if self.machine.nominal_mib > above else memory["else_percent"]
+        nominal = "nominal_mib" if self.machine.nominal_given else "memory_mib"
+        # No unified memory of 16 GiB carries the components beside the models; nor is nominal memory less than memory.
+        own = said is not None or self.machine.unified or (nominal == "nominal_mib" and self.machine.memory_mib > above)
         self.ledger.put(
             f"{base}.memory_percent",
             by_memory if said is None else said,
-            f"{memory['percent']} above {memory['above_mib']} MiB, else {memory['else_percent']}",
-            {"memory_mib": self.machine.memory_mib},
-            "overrides.hpa_memory_threshold_percent" if own else "memory_mib",
+            f"{memory['percent']} above {above} MiB of nominal memory, else {memory['else_percent']}",
+            {"nominal_mib": self.machine.nominal_mib},
+            "overrides.hpa_memory_threshold_percent" if own else nominal,
         )
 
     def _replicas_binding(self, row: Row, replicas: int) -> str:

@@ -202,3 +202,24 @@ def test_no_more_is_named_than_is_needed(facts: dict[str, Any], path: str, bindi
     tuning = tuned({"cores": 8, "has_avx2": True} | facts, "core", {})
     assert tuning is not None
     assert {entry["path"]: entry["binding"] for entry in tuning["explain"]}[path] == binding
+
+
+@pytest.mark.parametrize(
+    ("facts", "percent", "binding"),
+    [
+        ({"memory_mib": 16000}, 70, "memory_mib"),  # sold with 16 GiB
+        ({"memory_mib": 16385}, 80, "memory_mib"),
+        ({"memory_mib": 16000, "nominal_mib": 16384}, 70, "nominal_mib"),
+        ({"memory_mib": 16000, "nominal_mib": 20480}, 80, "nominal_mib"),  # the rest is graphics memory
+        ({"memory_mib": 20000, "nominal_mib": 24576}, 80, "overrides.hpa_memory_threshold_percent"),
+    ],
+)
+def test_the_threshold_of_memory_for_replicas_goes_by_nominal_memory(
+    facts: dict[str, int], percent: int, binding: str
+) -> None:
+    case = ({"cores": 8, "has_avx2": True} | facts, "core", {})
+    tuning = tuned(*case)
+    assert tuning is not None
+    (line,) = [line for line in tuning["explain"] if line["path"] == "components.extract.replicas.memory_percent"]
+    assert (line["value"], line["binding"]) == (percent, binding)
+    assert untrue_lines(*case) == []
