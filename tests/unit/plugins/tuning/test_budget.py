@@ -6,18 +6,20 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_budget import Budget, budget
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import TuningError, read_overrides
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_facts import read_facts
+from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_postgres import Postgres
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_profile import select
 
 JETSON = {"present": True, "is_jetson": True}
 
 
-def of(facts: dict[str, Any], **overrides: int) -> Budget:
+def of(facts: dict[str, Any], **overrides: float) -> Budget:
     machine, said = read_facts({"cores": 2} | facts), read_overrides(overrides)
     return budget(machine, select(machine, said), said)
 
@@ -51,9 +53,20 @@ def of(facts: dict[str, Any], **overrides: int) -> Budget:
             {"k3s_reserved_memory_percent": 20, "k3s_reserved_cpu_percent": 15, "headroom_percent": 4},
             Budget(2000, 400, 0, 7600, 8000, 8000, 10000, 450, 2550),
         ),
+        # Half a MiB of 100.5 and half of a thousandth of a core; no headroom at all.
+        (
+            {"memory_mib": 10050},
+            {"k3s_reserved_memory_percent": 1},
+            Budget(100, 202, 0, 9748, 9949, 9949, 10050, 200, 1800),
+        ),
+        (
+            {"memory_mib": 10000, "cores": 1},
+            {"k3s_reserved_cpu_percent": 0.05, "headroom_percent": 0},
+            Budget(884, 0, 0, 9116, 9116, 9116, 10000, 1, 999),
+        ),
     ],
 )
-def test_budget(facts: dict[str, Any], overrides: dict[str, int], wanted: Budget) -> None:
+def test_budget(facts: dict[str, Any], overrides: dict[str, float], wanted: Budget) -> None:
     assert of(facts, **overrides) == wanted
 
 
@@ -66,3 +79,22 @@ def test_nothing_left_is_an_error_and_one_mebibyte_is_not() -> None:
     assert of({"memory_mib": 414}).hold_mib == 1
     with pytest.raises(TuningError, match=r"memory_mib 413 - host 404 - headroom 8 - inference 0 leaves nothing"):
         of({"memory_mib": 413})
+
+
+def test_no_setting_of_postgres_is_less_than_one() -> None:
+    settings = Postgres(cores=1, buffers_percent=Fraction(0), cache_percent=Fraction(0)).settings(10)
+    assert {key: value for key, value in settings.items() if value == 1} == {
+        "shared_buffers_mib": 1,
+        "effective_cache_size_mib": 1,
+        "work_mem_mib": 1,
+        "maintenance_work_mem_mib": 1,
+        "max_parallel_workers": 1,
+        "max_parallel_workers_per_gather": 1,
+    }
+
+
+def test_work_mem_is_30_percent_of_the_limit_over_all_processes() -> None:
+    postgres = Postgres(cores=33, buffers_percent=Fraction(25), cache_percent=Fraction(50))
+    assert postgres.settings(100000)["max_parallel_workers"] == 24  # 24.75
+    settings = postgres.settings(9728)  # 19 workers, 2 beside them and 80 connections: 28.9 less 2
+    assert (settings["max_worker_processes"], settings["work_mem_mib"]) == (21, 26)

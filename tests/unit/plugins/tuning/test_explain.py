@@ -196,6 +196,8 @@ CORES = "components.extract.limit.cpu_m"
         ({"memory_mib": 32000, "cores": 2, "has_avx2": False}, CORES, "cores and has_avx2"),
         ({"memory_mib": 32000, "cores": 11, "has_avx2": False}, CORES, "cores and has_avx2"),
         ({"memory_mib": 32000, "cores": 12, "has_avx2": False}, CORES, "has_avx2"),
+        ({"memory_mib": 32000, "cores": 2, "has_avx2": False}, "components.chunk.limit.cpu_m", "cores"),
+        ({"memory_mib": 32000, "cores": 2, "has_avx2": False}, "components.graph.limit.cpu_m", "cores"),
     ],
 )
 def test_no_more_is_named_than_is_needed(facts: dict[str, Any], path: str, binding: str) -> None:
@@ -223,3 +225,53 @@ def test_the_threshold_of_memory_for_replicas_goes_by_nominal_memory(
     (line,) = [line for line in tuning["explain"] if line["path"] == "components.extract.replicas.memory_percent"]
     assert (line["value"], line["binding"]) == (percent, binding)
     assert untrue_lines(*case) == []
+
+
+def test_a_limit_of_processors_that_is_its_request_is_bound_by_the_floor() -> None:
+    tuning = tuned({"memory_mib": 32000, "cores": 8}, "core", {"cpu_floor_m": {"query": 4001}})
+    assert tuning is not None
+    (line,) = [line for line in tuning["explain"] if line["path"] == "components.query.limit.cpu_m"]
+    assert (line["value"], line["binding"]) == (4001, "overrides.cpu_floor_m.query")
+
+
+@pytest.mark.parametrize(("vector", "cores", "threads"), [(False, 18, 1), (True, 18, 4), (True, 4, 2)])
+def test_the_extractor_has_whole_threads(vector: bool, cores: int, threads: int) -> None:
+    tuning = tuned({"memory_mib": 32000, "cores": cores, "has_avx2": vector}, "core", {})
+    assert tuning is not None
+    (line,) = [line for line in tuning["explain"] if line["path"] == CORES]
+    assert (line["value"], line["inputs"]["threads"]) == (max(2, threads) * 1000, threads)
+
+
+POSTGRES_RULES = {
+    "shared_buffers_mib": "25 % of the limit",
+    "effective_cache_size_mib": "50 % of the limit",
+    "work_mem_mib": "30 % of the limit over all processes, 1 to 32",
+    "maintenance_work_mem_mib": "5 % of the limit, at most 1024",
+    "max_parallel_workers_per_gather": "half of max_parallel_workers, 1 to 4",
+    "max_parallel_workers": "75 % of the cores, one per 512 MiB of the limit",
+    "max_worker_processes": "75 % of the cores, one per 512 MiB of the limit, and 2",
+}
+
+
+def test_a_rule_names_the_share_that_an_inventory_may_set() -> None:
+    tuning = tuned({"memory_mib": 32000, "cores": 8}, "core", {})
+    assert tuning is not None
+    rules = {line["path"]: line["rule"] for line in tuning["explain"]}
+    assert rules["components.nats.limit.memory_mib"].startswith("jetstream_percent of the level")
+    assert rules["components.chat.limit.memory_mib"] == "the floor"
+    assert rules["components.postgres.request.cpu_m"].startswith("postgres_cpu_percent of")
+    assert rules["components.nats.request.cpu_m"].startswith("cpu_percent of")
+    assert [rules[f"components.postgres.settings.{key}"] for key in POSTGRES_RULES] == list(POSTGRES_RULES.values())
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (5, 2), (15, 7), (16, 8), (33, 8)])
+def test_model_servers_have_half_of_the_cores_as_whole_threads(cores: int, threads: int) -> None:
+    tuning = tuned({"memory_mib": 32000, "cores": cores}, "core", {})
+    found = at(tuning or {}, "components.chat.settings.threads")
+    assert (found, type(found)) == (threads, int)
+
+
+def test_a_small_disk_is_shared_in_whole_gibibytes() -> None:
+    tuning = tuned({"memory_mib": 32000, "cores": 8, "storage": {"total_gib": 45}}, "core", {})
+    found = at(tuning or {}, "components.oxigraph.storage_gib")
+    assert (found, type(found)) == (2, int)  # 4 of 32, scaled to half of the disk: 2.75

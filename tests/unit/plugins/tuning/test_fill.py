@@ -119,6 +119,22 @@ def test_shares_rise_together_to_the_last_level_that_fits() -> None:
     assert result.replicas == {"graph": 1, "extract": 1}
 
 
+def test_what_ends_the_shares_is_what_the_next_mebibyte_lacks() -> None:
+    share = Row("nats", 100, HALF, 50, percent=Fraction(100))
+    result = fill([share], budget(hold_mib=501, requests_mib=251), 4, "core")  # 502 need 251 requested, 503 need 252
+    assert (result.level_mib, result.level_short) == (501, ("hold",))
+
+
+def test_shares_at_their_targets_lack_nothing_though_no_more_is_there() -> None:
+    result = filled(base_mib=8009, hold_mib=2200)
+    assert (result.level_mib, result.level_short, result.left_hold_mib) == (8009, (), 0)
+
+
+def test_a_row_takes_no_share_unless_it_says_so() -> None:
+    row = Row("query", 10, HALF, 5)
+    assert (row.limit_mib(8000), row.cpu_m(4000), row.max_replicas) == (10, 5, 1)
+
+
 def test_processor_shares_rise_together_to_the_last_level_that_fits() -> None:
     assert filled(requests_m=700).level_m == 3009
 

@@ -125,6 +125,8 @@ def test_a_refusal_of_unified_memory_says_how_much_of_it_models_may_have(more: d
         ({"settings": {"embedder": {"quantisation": "q4"}}}, "quantisation: 'q4' is unknown, allowed are f16, q8_0"),
         ({"settings": {"postgres": {"work_mem_mib": 150}}}, "80 connections and 8 workers with work_mem 150"),
         ({"settings": {"nats": {"max_file_store_mib": 900000}}}, "is more than 90 % of the volume of 33 GiB"),
+        # 90 % of 33 GiB are 30412.8 MiB.
+        ({"settings": {"nats": {"max_file_store_mib": 30413}}}, "30413 MiB is more than 90 % of the volume of 33 GiB"),
         ({"settings": {"nats": {"max_file_store_mib": 4}}}, "stream KG: less than 1 MiB of a file store of 4 MiB"),
         ({"storage_reserved_gib": {"os": 185}}, "200 GiB - 192 GiB reserved leaves 8 GiB, at least 10 GiB are needed"),
         ({"storage_reserved_gib": {"os": 300}}, "200 GiB - 300 GiB reserved leaves -100 GiB"),
@@ -144,6 +146,13 @@ def test_overrides(overrides: dict[str, Any], says: str) -> None:
     assert says in str(caught.value)
 
 
+def test_an_engine_is_advised_only_where_it_takes_less() -> None:
+    for floor, advised in ((600, False), (1025, True)):
+        with pytest.raises(AnsibleFilterError, match=r"does not fit") as caught:
+            tuning_profile(FACTS | {"memory_mib": 2048}, "core", {"floor_mib": {"extract": floor}})
+        assert ("extract_engine: text" in str(caught.value)) == advised
+
+
 def test_preset() -> None:
     with pytest.raises(AnsibleFilterError, match="preset: 'all' is unknown, allowed are core, full"):
         tuning_profile(FACTS, "all")
@@ -160,6 +169,7 @@ def test_preset() -> None:
         ({"profiles": {"default": {"postgres_percent": 20}}}, "components.postgres.limit.memory_mib", 6390),
         ({"profile": "high_memory"}, "components.postgres.limit.memory_mib", 14377),
         ({"floor_mib": {"chat": 3000}}, "components.chat.limit.memory_mib", 3000),
+        ({"ceiling_mib": {"nats": 128}}, "components.nats.limit.memory_mib", 128),
         ({"ceiling_mib": {"postgres": 4096}}, "components.postgres.limit.memory_mib", 4096),
         ({"without": ["chat"]}, "components.chat.replicas", {"min": 0, "max": 0}),
         ({"extract_engine": "layout"}, "components.extract.limit.memory_mib", 4096),
@@ -167,6 +177,7 @@ def test_preset() -> None:
         ({"max_replicas": {"graph": 5}}, "components.graph.replicas.max", 5),
         ({"settings": {"chat": {"context": 4096}}}, "components.chat.settings.context", 4096),
         ({"settings": {"nats": {"gomemlimit_mib": 1597}}}, "components.nats.settings.gomemlimit_mib", 1597),
+        ({"settings": {"nats": {"max_file_store_mib": 30411}}}, "components.nats.settings.max_file_store_mib", 30411),
         ({"settings": {"nats": {"max_file_store_mib": 1024}}}, "components.nats.settings.max_file_store_mib", 1024),
         ({"k3s_reserved_memory_percent": 20}, "node.reserved_mib", 6390),
         ({"k3s_reserved_cpu_percent": 25}, "node.reserved_mcpu", 2000),
