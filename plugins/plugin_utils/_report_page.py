@@ -195,8 +195,8 @@ def _bar(title: str, amounts: Mapping[str, float], unit: Callable[[float], str])
         f"{family} {escape(unit(amount))}</li>"
         for family, amount in families.items()
     )
-    bar = f'<div class="bar" role="img" aria-label="{title}, summed up below">{"".join(spans)}</div>'
-    return f'{bar}<ul class="key">{key}</ul>'
+    drawn = f'<div class="bar" role="img" aria-label="{title}, summed up below">{"".join(spans)}</div>'
+    return f'{drawn}<ul class="key">{key}</ul>'
 
 
 def _binding_lines(tuning: Mapping[str, Any]) -> Iterable[str]:

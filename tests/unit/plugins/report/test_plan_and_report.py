@@ -268,7 +268,7 @@ def test_colours_keep_apart_from_both_backgrounds_and_under_white_letters() -> N
     colours = [colour for colour, _names in FAMILIES.values() if colour != "transparent"]
     for colour in colours:
         assert contrast(colour, "#ffffff") >= 4.5 and contrast(colour, "#0d1117") >= 3, colour
-    light, dark = (dict(re.findall(r"--(\w+):(#\w+)", part)) for part in STYLE.split("}}")[0].split("@media"))
+    light, dark = (dict(re.findall(r"--(\w+):(#\w+)", part)) for part in STYLE.partition("}}")[0].split("@media"))
     for scheme in (light, dark):
         for letters in ("fore", "soft", "warn", "bad"):
             assert contrast(scheme[letters], scheme["back"]) >= 4.5, letters
