@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.homelab.ai.plugins.plugin_utils._llama_model import LlamaError
-from ansible_collections.homelab.ai.plugins.plugin_utils._llama_plan import Wish, plan
+from ansible_collections.homelab.ai.plugins.plugin_utils._llama_plan import Wish, find, plan
 from ansible_collections.homelab.ai.plugins.plugin_utils._tuning_data import (
     TuningError,
     load,
@@ -69,13 +69,13 @@ def with_models(facts: Any, overrides: Any, models: Any) -> tuple[dict[str, Any]
             if said.settings.get(component, {}).keys() & SIZED_BY:
                 least: int = load()["components"][component]["floor_mib"]
                 floors[component] = max(least, _floor(component, bundled(component, settings), settings, memory_mib))
-        elif Path(_path(component, options)).is_file():
-            floors[component] = _floor(component, {"path": options["gguf"]}, settings, memory_mib)
-        else:
+        elif reason := _unread(_path(component, options)):
             warnings.append(
-                f"{component} counts as the bundled model, because the file of its own is not on the controller: set "
-                f"overrides.floor_mib.{component} to what homelab.ai.llama_plan says of it"
+                f"{component} counts as the bundled model, because {reason}: set overrides.floor_mib.{component} by what "
+                "its own takes (homelab.ai.llama_plan)"
             )
+        else:
+            floors[component] = _floor(component, {"path": options["gguf"]}, settings, memory_mib)
     return {**overrides, "floor_mib": floors, "without": without}, warnings
 
 
@@ -84,6 +84,17 @@ def _path(component: str, options: Mapping[str, Any]) -> str:
     if not isinstance(path, str):
         raise TuningError(f"models.{component}.gguf: {path!r} is no path")
     return path
+
+
+def _unread(path: str) -> str:
+    """Why the header of that file cannot be read on the controller, or nothing."""
+    if not Path(path).is_file():
+        return "the file of its own is not on the controller"
+    try:
+        find({"path": path})
+    except LlamaError as error:
+        return str(error)
+    return ""
 
 
 def _floor(component: str, model: Mapping[str, str], settings: Mapping[str, Any], memory_mib: int) -> int:
