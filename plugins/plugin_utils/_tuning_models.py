@@ -71,8 +71,8 @@ def with_models(facts: Any, overrides: Any, models: Any) -> tuple[dict[str, Any]
                 floors[component] = max(least, _floor(component, bundled(component, settings), settings, memory_mib))
         elif reason := _unread(_path(component, options)):
             warnings.append(
-                f"{component} counts as the bundled model, because {reason}: set overrides.floor_mib.{component} by what "
-                "its own takes (homelab.ai.llama_plan)"
+                f"{component} counts as the bundled model, because {reason}: "
+                f"set overrides.floor_mib.{component} by what its own takes (homelab.ai.llama_plan)"
             )
         else:
             floors[component] = _floor(component, {"path": options["gguf"]}, settings, memory_mib)
