@@ -275,3 +275,29 @@ def test_a_small_disk_is_shared_in_whole_gibibytes() -> None:
     tuning = tuned({"memory_mib": 32000, "cores": 8, "storage": {"total_gib": 45}}, "core", {})
     found = at(tuning or {}, "components.oxigraph.storage_gib")
     assert (found, type(found)) == (2, int)  # 4 of 32, scaled to half of the disk: 2.75
+
+
+@pytest.mark.parametrize(
+    ("facts", "key", "binding", "more"),
+    [
+        # The least work_mem: the limit is that of the floor, and the share has to outgrow it first.
+        ({"memory_mib": 8000, "cores": 64}, "work_mem_mib", "memory_mib", {"memory_mib": 512000}),
+        # Few cores and a small limit: both hold the workers, and what is allocatable is not needed.
+        (
+            {"memory_mib": 32000, "cores": 2, "allocatable_mib": 19200},
+            "max_worker_processes",
+            "cores and memory_mib",
+            {"memory_mib": 320000, "cores": 64},
+        ),
+    ],
+)
+def test_what_moves_settings_of_postgres_at_their_least(
+    facts: dict[str, Any], key: str, binding: str, more: dict[str, int]
+) -> None:
+    path = f"components.postgres.settings.{key}"
+    before, after = (
+        {line["path"]: line for line in tune(given | {"has_avx2": True}, "core", {"postgres_percent": 2})["explain"]}
+        for given in (facts, facts | more)
+    )
+    assert before[path]["binding"] == binding
+    assert after[path]["value"] > before[path]["value"]
