@@ -23,8 +23,7 @@ description:
   - Reads the header of the GGUF file where the controller has it, else a table of known models.
   - A model that does not fit is an error that shows the arithmetic and names the largest quantisation that does.
   - For models with sliding windows or recurrent layers the KV cache is an upper bound; the state of recurrent layers
-    is part of it. What a graphics driver keeps for
-    itself is not counted.
+    is part of it. What a graphics driver keeps for itself is not counted.
 positional: budget_mib, context, slots
 options:
   _input:
